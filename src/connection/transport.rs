@@ -1,0 +1,446 @@
+//! One connection: a socket, TLS over it or not, and what was received but not yet consumed.
+//!
+//! Reading and writing never wait on their own account: the [`Patience`] says whether `recv` may
+//! block (a thread that lends itself) or not (a worker), and sending never blocks. Idle connections
+//! hold no buffers: they are borrowed from the session's [`Buffers`] while something is received.
+
+use super::buffer::Buffer;
+#[cfg(feature = "tls")]
+use super::tls::{Decrypted, Handshake, TlsInfo, TlsSettings, TlsStream};
+use crate::error::{Error, ErrorKind};
+use crate::sync::{Arc, Mutex, lock};
+use crate::sys::{Interest, Patience, Socket};
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+
+/// Room for a response head and a small body in one read; large bodies bypass it.
+const INPUT: usize = 64 * 1024;
+/// How much is encrypted before it is sent: several records a system call.
+#[cfg(feature = "tls")]
+const SEAL: usize = 128 * 1024;
+
+/// What a read brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Received {
+    /// So many bytes of plaintext, at least one.
+    Bytes(usize),
+    /// The peer is done. Over TLS, `clean` says that it said so (close_notify); plain TCP cannot.
+    End { clean: bool },
+    /// Nothing yet, or the time is up.
+    Nothing,
+}
+
+/// What a write achieved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// So many bytes were taken.
+    Bytes(usize),
+    /// The socket has no room.
+    Blocked,
+}
+
+/// What is known about a connection, for metrics.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ConnectionInfo {
+    pub(crate) local: Option<SocketAddr>,
+    pub(crate) remote: Option<SocketAddr>,
+    pub(crate) tls_version: Option<u16>,
+    pub(crate) tls_cipher_suite: Option<u16>,
+    pub(crate) tls_resumed: bool,
+}
+
+/// Receive buffers that connections borrow.
+pub(crate) struct Buffers(Mutex<Vec<Vec<u8>>>);
+
+impl Buffers {
+    pub(crate) fn new() -> Self {
+        Buffers(Mutex::new(Vec::new()))
+    }
+
+    fn take(&self) -> Vec<u8> {
+        lock(&self.0).pop().unwrap_or_else(|| Vec::with_capacity(INPUT))
+    }
+
+    fn give(&self, mut storage: Vec<u8>) {
+        // What grew or never was ours is not kept; nor are more than a busy session uses at once.
+        if storage.capacity() < INPUT || storage.capacity() > 2 * INPUT {
+            return;
+        }
+        storage.clear();
+        let mut spare = lock(&self.0);
+        if spare.len() < 64 {
+            spare.push(storage);
+        }
+    }
+
+    pub(crate) fn clear(&self) {
+        lock(&self.0).clear();
+    }
+}
+
+/// See the module's documentation.
+pub(crate) struct Connection {
+    socket: Arc<Socket>,
+    #[cfg(feature = "tls")]
+    tls: Option<Box<Tls>>,
+    input: Buffer,
+    buffers: Arc<Buffers>,
+    info: ConnectionInfo,
+    /// How many exchanges it has carried.
+    pub(crate) exchanges: u32,
+}
+
+#[cfg(feature = "tls")]
+struct Tls {
+    stream: TlsStream,
+    cipher: Buffer,
+    outgoing: Vec<u8>,
+    sent: usize,
+    /// The peer said that nothing more comes.
+    closed: bool,
+}
+
+impl Connection {
+    pub(crate) fn new(socket: Arc<Socket>, buffers: Arc<Buffers>) -> Self {
+        let info = ConnectionInfo {
+            local: socket.local_addr().ok(),
+            remote: socket.peer_addr().ok(),
+            ..ConnectionInfo::default()
+        };
+        Connection {
+            socket,
+            #[cfg(feature = "tls")]
+            tls: None,
+            input: Buffer::new(),
+            buffers,
+            info,
+            exchanges: 0,
+        }
+    }
+
+    /// Begins TLS; [`handshake`](Connection::handshake) has to be driven to its end before anything
+    /// else.
+    #[cfg(feature = "tls")]
+    pub(crate) fn start_tls(&mut self, settings: &TlsSettings, host: &str) -> Result<(), Error> {
+        self.tls = Some(Box::new(Tls {
+            stream: TlsStream::new(settings, host)?,
+            cipher: Buffer::new(),
+            outgoing: Vec::new(),
+            sent: 0,
+            closed: false,
+        }));
+        Ok(())
+    }
+
+    /// Carries the handshake on. `None` when it is done, else what it waits for.
+    #[cfg(feature = "tls")]
+    pub(crate) fn handshake(&mut self, patience: Patience) -> Result<Option<Interest>, Error> {
+        loop {
+            let Some(tls) = self.tls.as_mut() else { return Ok(None) };
+            let step = tls.stream.handshake(&mut tls.cipher, &mut tls.outgoing);
+            // What TLS has to say goes out first, and an alert goes out also when it failed.
+            let flushed = flush(&self.socket, &mut tls.outgoing, &mut tls.sent);
+            let step = step?;
+            if !flushed.map_err(|error| lost("sending the TLS handshake", error))? {
+                return Ok(Some(Interest::WRITE));
+            }
+            if matches!(step, Handshake::Done) {
+                let TlsInfo { version, cipher_suite, resumed, .. } = tls.stream.info();
+                self.info.tls_version = Some(version);
+                self.info.tls_cipher_suite = Some(cipher_suite);
+                self.info.tls_resumed = resumed;
+                return Ok(None);
+            }
+            match self.receive_cipher(patience).map_err(|error| lost("TLS handshake", error))? {
+                Received::Bytes(_) => {}
+                Received::End { .. } => {
+                    return Err(Error::new(
+                        ErrorKind::SecureConnectionFailed,
+                        "TLS handshake: the server closed the connection before it was done",
+                    ));
+                }
+                Received::Nothing => return Ok(Some(Interest::READ)),
+            }
+        }
+    }
+
+    pub(crate) fn socket(&self) -> &Arc<Socket> {
+        &self.socket
+    }
+
+    pub(crate) fn info(&self) -> &ConnectionInfo {
+        &self.info
+    }
+
+    /// What was received and not consumed.
+    pub(crate) fn input(&self) -> &[u8] {
+        self.input.filled()
+    }
+
+    pub(crate) fn consume(&mut self, count: usize) {
+        self.input.consume(count);
+    }
+
+    /// Receives more into [`input`](Connection::input).
+    pub(crate) fn fill(&mut self, patience: Patience) -> Result<Received, Error> {
+        if self.input.is_empty() && self.input.capacity() == 0 {
+            self.input = Buffer::from_storage(self.buffers.take());
+        }
+        #[cfg(feature = "tls")]
+        if self.tls.is_some() {
+            return self.fill_tls(patience, &mut Destination::Input);
+        }
+        received(self.socket.recv_into(self.input.spare(INPUT / 4), patience))
+    }
+
+    /// Receives straight into the end of a vector, `limit` bytes at the most. Only while
+    /// [`input`](Connection::input) is empty.
+    pub(crate) fn receive_vec(
+        &mut self,
+        target: &mut Vec<u8>,
+        limit: usize,
+        patience: Patience,
+    ) -> Result<Received, Error> {
+        debug_assert!(self.input.is_empty());
+        #[cfg(feature = "tls")]
+        if self.tls.is_some() {
+            return self.fill_tls(patience, &mut Destination::Vec(target, limit));
+        }
+        if target.capacity() - target.len() > limit {
+            // The spare capacity is more than may be read: what follows belongs to nobody here.
+            let start = target.len();
+            target.resize(start + limit, 0);
+            let result = self.socket.recv(target.get_mut(start..).unwrap_or_default(), patience);
+            target.truncate(start + *result.as_ref().unwrap_or(&0));
+            return received(result);
+        }
+        received(self.socket.recv_into(target, patience))
+    }
+
+    /// Receives straight into a slice. Only while [`input`](Connection::input) is empty.
+    pub(crate) fn receive_slice(&mut self, target: &mut [u8], patience: Patience) -> Result<Received, Error> {
+        debug_assert!(self.input.is_empty());
+        #[cfg(feature = "tls")]
+        if self.tls.is_some() {
+            return self.fill_tls(patience, &mut Destination::Slice(target, 0));
+        }
+        received(self.socket.recv(target, patience))
+    }
+
+    /// Sends as much of the parts as the socket takes.
+    pub(crate) fn write(&mut self, parts: &[&[u8]]) -> Result<Written, Error> {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = self.tls.as_mut() {
+            if !flush(&self.socket, &mut tls.outgoing, &mut tls.sent).map_err(|error| lost("sending", error))? {
+                return Ok(Written::Blocked);
+            }
+            let mut taken = 0;
+            let mut some: Vec<&[u8]> = Vec::with_capacity(parts.len());
+            for part in parts {
+                let part = part.get(..part.len().min(SEAL - taken)).unwrap_or_default();
+                taken += part.len();
+                some.push(part);
+            }
+            tls.stream.encrypt(&some, &mut tls.outgoing)?;
+            flush(&self.socket, &mut tls.outgoing, &mut tls.sent).map_err(|error| lost("sending", error))?;
+            return Ok(Written::Bytes(taken));
+        }
+        let sent = match parts {
+            [one] => self.socket.send(&[IoSlice::new(one)]),
+            [one, two] => self.socket.send(&[IoSlice::new(one), IoSlice::new(two)]),
+            _ => {
+                let slices: Vec<_> = parts.iter().map(|part| IoSlice::new(part)).collect();
+                self.socket.send(&slices)
+            }
+        };
+        match sent {
+            Ok(count) => Ok(Written::Bytes(count)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Written::Blocked),
+            Err(error) => Err(lost("sending", error)),
+        }
+    }
+
+    /// Sends what TLS has sealed and the socket did not take. True when all of it is out.
+    pub(crate) fn flush(&mut self) -> Result<bool, Error> {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = self.tls.as_mut() {
+            return flush(&self.socket, &mut tls.outgoing, &mut tls.sent).map_err(|error| lost("sending", error));
+        }
+        Ok(true)
+    }
+
+    /// Whether the connection is fit to carry another exchange, as far as can be told without a
+    /// system call: nothing is left over, and nothing is owed.
+    pub(crate) fn is_clean(&self) -> bool {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            return self.input.is_empty() && tls.cipher.is_empty() && tls.outgoing.is_empty() && !tls.closed;
+        }
+        self.input.is_empty()
+    }
+
+    /// Whether the peer is silent, as it has to be between two exchanges. TLS peers may have sent
+    /// session tickets, which are taken in here.
+    pub(crate) fn is_alive(&mut self) -> bool {
+        #[cfg(feature = "tls")]
+        if self.tls.is_some() {
+            return matches!(self.fill(Patience::Never), Ok(Received::Nothing)) && self.is_clean();
+        }
+        self.socket.is_quiet()
+    }
+
+    /// Gives buffers back that hold nothing. Before it waits for long.
+    pub(crate) fn release_buffers(&mut self) {
+        if self.input.is_empty() && self.input.capacity() > 0 {
+            self.buffers.give(self.input.take_storage());
+        }
+        #[cfg(feature = "tls")]
+        if let Some(tls) = self.tls.as_mut() {
+            if tls.cipher.is_empty() && tls.cipher.capacity() > 0 {
+                self.buffers.give(tls.cipher.take_storage());
+            }
+            if tls.outgoing.is_empty() && tls.outgoing.capacity() > 4096 {
+                tls.outgoing = Vec::new();
+            }
+        }
+    }
+
+    /// Decrypts what is there into the destination, receiving once if that is nothing.
+    #[cfg(feature = "tls")]
+    fn fill_tls(&mut self, patience: Patience, to: &mut Destination<'_>) -> Result<Received, Error> {
+        loop {
+            let Some(tls) = self.tls.as_mut() else { return Ok(Received::Nothing) };
+            let mut count = 0;
+            let input = &mut self.input;
+            let buffers = &self.buffers;
+            let decrypted = if tls.cipher.is_empty() {
+                if tls.closed { Decrypted::PeerClosed } else { Decrypted::NeedsInput }
+            } else {
+                tls.stream.decrypt(&mut tls.cipher, &mut tls.outgoing, &mut |plain| {
+                    count += plain.len();
+                    to.take(plain, input, buffers)
+                })?
+            };
+            tls.closed |= matches!(decrypted, Decrypted::PeerClosed);
+            if !tls.outgoing.is_empty() {
+                // Answers to key updates. If they cannot go out now, the next write takes them along.
+                let _ = flush(&self.socket, &mut tls.outgoing, &mut tls.sent);
+            }
+            if count > 0 {
+                return Ok(Received::Bytes(count));
+            }
+            if tls.closed {
+                return Ok(Received::End { clean: true });
+            }
+            match self.receive_cipher(patience).map_err(|error| lost("receiving", error))? {
+                Received::Bytes(_) => {}
+                other => return Ok(other),
+            }
+        }
+    }
+
+    #[cfg(feature = "tls")]
+    fn receive_cipher(&mut self, patience: Patience) -> io::Result<Received> {
+        let Some(tls) = self.tls.as_mut() else { return Ok(Received::Nothing) };
+        if tls.cipher.is_empty() && tls.cipher.capacity() == 0 {
+            tls.cipher = Buffer::from_storage(self.buffers.take());
+        }
+        match self.socket.recv_into(tls.cipher.spare(INPUT / 2), patience) {
+            Ok(0) => Ok(Received::End { clean: false }),
+            Ok(count) => Ok(Received::Bytes(count)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Received::Nothing),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Drop for Connection {
+    /// Says goodbye, as RFC 8446 6.1 wants it, if that costs no waiting, and gives the buffers back.
+    fn drop(&mut self) {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = self.tls.as_mut() {
+            if tls.outgoing.is_empty() && self.info.tls_version.is_some() {
+                tls.stream.close_notify(&mut tls.outgoing);
+                let _ = flush(&self.socket, &mut tls.outgoing, &mut tls.sent);
+            }
+            tls.cipher.clear();
+        }
+        self.input.clear();
+        self.release_buffers();
+    }
+}
+
+/// Where decrypted bytes go.
+#[cfg(feature = "tls")]
+enum Destination<'a> {
+    Input,
+    Vec(&'a mut Vec<u8>, usize),
+    Slice(&'a mut [u8], usize),
+}
+
+#[cfg(feature = "tls")]
+impl Destination<'_> {
+    /// Takes a piece; what has no room goes to the input buffer. False when no more is wanted.
+    fn take(&mut self, plain: &[u8], input: &mut Buffer, buffers: &Buffers) -> bool {
+        let (room, wanted) = match self {
+            Destination::Input => (0, true),
+            Destination::Vec(target, limit) => {
+                let count = plain.len().min(*limit);
+                target.extend_from_slice(plain.get(..count).unwrap_or_default());
+                *limit -= count;
+                (count, *limit > 0)
+            }
+            Destination::Slice(target, used) => {
+                let count = plain.len().min(target.len() - *used);
+                if let (Some(to), Some(from)) = (target.get_mut(*used..*used + count), plain.get(..count)) {
+                    to.copy_from_slice(from);
+                }
+                *used += count;
+                (count, *used < target.len())
+            }
+        };
+        let rest = plain.get(room..).unwrap_or_default();
+        if !rest.is_empty() {
+            if input.capacity() == 0 {
+                *input = Buffer::from_storage(buffers.take());
+            }
+            input.extend(rest);
+        }
+        // A head needs one record at a time, a body as much as fits.
+        wanted && input.filled().len() < INPUT / 2
+    }
+}
+
+/// Sends pending bytes. True when all are out.
+#[cfg(feature = "tls")]
+fn flush(socket: &Socket, outgoing: &mut Vec<u8>, sent: &mut usize) -> io::Result<bool> {
+    while let Some(rest) = outgoing.get(*sent..).filter(|rest| !rest.is_empty()) {
+        match socket.send(&[IoSlice::new(rest)]) {
+            Ok(count) => *sent += count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+            Err(error) => return Err(error),
+        }
+    }
+    outgoing.clear();
+    *sent = 0;
+    Ok(true)
+}
+
+fn received(result: io::Result<usize>) -> Result<Received, Error> {
+    match result {
+        Ok(0) => Ok(Received::End { clean: true }),
+        Ok(count) => Ok(Received::Bytes(count)),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Received::Nothing),
+        Err(error) => Err(lost("receiving", error)),
+    }
+}
+
+/// An I/O error on an established connection.
+fn lost(doing: &str, error: io::Error) -> Error {
+    let what = match error.kind() {
+        io::ErrorKind::ConnectionReset => "the peer reset the connection",
+        io::ErrorKind::BrokenPipe => "the peer closed the connection",
+        _ => "the connection failed",
+    };
+    Error::new(ErrorKind::NetworkConnectionLost, format!("{doing}: {what}")).with_source(error)
+}

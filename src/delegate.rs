@@ -1,0 +1,296 @@
+//! The delegate: what a program is told while tasks run, and what it may decide.
+
+use crate::disposition::{RedirectDecision, ResponseDisposition};
+use crate::engine::events::{Lane, Mode};
+use crate::error::Error;
+use crate::head::ResponseHead;
+use crate::metrics::TaskMetrics;
+use crate::request::Request;
+use crate::task::core::{Events, TaskCore};
+use crate::task::{AnyTask, Task};
+use bytes::Bytes;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Is told what happens to the tasks of a session, and decides where there is something to decide.
+/// `URLSessionDelegate`, `URLSessionTaskDelegate` and `URLSessionDataDelegate` in one.
+///
+/// All methods have defaults. A task's own delegate ([`Task::set_delegate`]) comes first; what it
+/// does not implement falls through to the session's. Methods run one at a time on the session's
+/// [`DelegateQueue`], in order for each task, except [`did_create`](Delegate::did_create). Decisions
+/// are return values; while one is awaited the task's idle timeout stands still, and its resource
+/// timeout runs on.
+///
+/// The order for one task is: `did_create`; for each redirect `will_redirect`; `did_receive_informational`
+/// for each 1xx; `did_receive_response`; `did_receive_data` for each piece; `did_finish_collecting`;
+/// `did_complete`. A task with a completion handler ([`Task::on_completion`]) or a reader
+/// ([`DataTask::open`](crate::DataTask::open)) delivers its response there, and not through
+/// `did_receive_response`, `did_receive_data` and `did_complete`.
+///
+/// A panic in a method is contained and logged; the session goes on with the default.
+///
+/// ```
+/// use urlsession::{Configuration, Delegate, Error, Session, TaskEvent};
+///
+/// struct Log;
+/// impl Delegate for Log {
+///     fn did_complete(&self, event: &TaskEvent<'_>, error: Option<&Error>) {
+///         println!("task {} ended: {error:?}", event.task().id());
+///     }
+/// }
+///
+/// let session = Session::builder().configuration(Configuration::ephemeral()).delegate(Log).build();
+/// let task = session.data_task("http://127.0.0.1:1/");
+/// assert!(task.wait().is_err());
+/// session.finish_tasks_and_invalidate();
+/// ```
+pub trait Delegate: Send + Sync + 'static {
+    /// The session is invalidated and its last task has ended: the last message of a session.
+    /// `urlSession(_:didBecomeInvalidWithError:)`. The session lets go of its delegate after it.
+    fn did_become_invalid(&self, error: Option<&Error>) {
+        let _ = error;
+    }
+
+    /// A task was made. Runs in the call that makes it, on its thread, before it returns.
+    /// `urlSession(_:didCreateTask:)`.
+    fn did_create(&self, event: &TaskEvent<'_>) {
+        if let Some((next, core)) = event.next() {
+            next.did_create(core);
+        }
+    }
+
+    /// A redirect would be followed with `request`. `urlSession(_:task:willPerformHTTPRedirection:newRequest:)`.
+    fn will_redirect(&self, event: &TaskEvent<'_>, response: &ResponseHead, request: Request) -> RedirectDecision {
+        match event.next() {
+            Some((next, core)) => next.will_redirect(core, response, request),
+            None => RedirectDecision::Follow(request),
+        }
+    }
+
+    /// An informational response (1xx, but for 101) came. `urlSession(_:task:didReceiveInformationalResponse:)`.
+    fn did_receive_informational(&self, event: &TaskEvent<'_>, response: &ResponseHead) {
+        if let Some((next, core)) = event.next() {
+            next.did_receive_informational(core, response);
+        }
+    }
+
+    /// The head of the response is there. `urlSession(_:dataTask:didReceive:completionHandler:)`.
+    fn did_receive_response(&self, event: &TaskEvent<'_>, response: &ResponseHead) -> ResponseDisposition {
+        match event.next() {
+            Some((next, core)) => next.did_receive_response(core, response),
+            None => ResponseDisposition::Allow,
+        }
+    }
+
+    /// A piece of the body, decoded, never empty. `urlSession(_:dataTask:didReceive:)`.
+    ///
+    /// What is returned was not wanted: it is collected for [`wait`](crate::DataTask::wait), whose
+    /// response has the whole body if nothing of it was taken. A delegate that takes the pieces
+    /// returns `None`, and `wait` then gives an empty body. While many pieces are undelivered the
+    /// peer is held back.
+    fn did_receive_data(&self, event: &TaskEvent<'_>, data: Bytes) -> Option<Bytes> {
+        match event.next() {
+            Some((next, core)) => next.did_receive_data(core, data),
+            None => Some(data),
+        }
+    }
+
+    /// What was measured, once for each task, just before `did_complete`.
+    /// `urlSession(_:task:didFinishCollecting:)`.
+    fn did_finish_collecting(&self, event: &TaskEvent<'_>, metrics: &TaskMetrics) {
+        if let Some((next, core)) = event.next() {
+            next.did_finish_collecting(core, metrics);
+        }
+    }
+
+    /// The task has completed: its last message. `urlSession(_:task:didCompleteWithError:)`.
+    fn did_complete(&self, event: &TaskEvent<'_>, error: Option<&Error>) {
+        if let Some((next, core)) = event.next() {
+            next.did_complete(core, error);
+        }
+    }
+}
+
+/// A shared delegate is a delegate.
+impl<D: Delegate + ?Sized> Delegate for Arc<D> {
+    fn did_become_invalid(&self, error: Option<&Error>) {
+        (**self).did_become_invalid(error);
+    }
+
+    fn did_create(&self, event: &TaskEvent<'_>) {
+        (**self).did_create(event);
+    }
+
+    fn will_redirect(&self, event: &TaskEvent<'_>, response: &ResponseHead, request: Request) -> RedirectDecision {
+        (**self).will_redirect(event, response, request)
+    }
+
+    fn did_receive_informational(&self, event: &TaskEvent<'_>, response: &ResponseHead) {
+        (**self).did_receive_informational(event, response);
+    }
+
+    fn did_receive_response(&self, event: &TaskEvent<'_>, response: &ResponseHead) -> ResponseDisposition {
+        (**self).did_receive_response(event, response)
+    }
+
+    fn did_receive_data(&self, event: &TaskEvent<'_>, data: Bytes) -> Option<Bytes> {
+        (**self).did_receive_data(event, data)
+    }
+
+    fn did_finish_collecting(&self, event: &TaskEvent<'_>, metrics: &TaskMetrics) {
+        (**self).did_finish_collecting(event, metrics);
+    }
+
+    fn did_complete(&self, event: &TaskEvent<'_>, error: Option<&Error>) {
+        (**self).did_complete(event, error);
+    }
+}
+
+/// What a delegate's method is about.
+pub struct TaskEvent<'a> {
+    task: AnyTask,
+    next: Option<&'a dyn Events>,
+}
+
+impl TaskEvent<'_> {
+    /// The task.
+    pub fn task(&self) -> &AnyTask {
+        &self.task
+    }
+
+    /// Who is told if this delegate does not want to be.
+    fn next(&self) -> Option<(&dyn Events, &Arc<TaskCore>)> {
+        Some((self.next?, self.task.core()))
+    }
+}
+
+impl fmt::Debug for TaskEvent<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskEvent").field("task", &self.task).finish_non_exhaustive()
+    }
+}
+
+/// A delegate, and who comes after it: the session's after the task's own.
+pub(crate) struct Chain {
+    delegate: Arc<dyn Delegate>,
+    next: Option<Arc<dyn Events>>,
+}
+
+impl Chain {
+    pub(crate) fn new(delegate: Arc<dyn Delegate>, next: Option<Arc<dyn Events>>) -> Arc<dyn Events> {
+        Arc::new(Chain { delegate, next })
+    }
+
+    fn event(&self, core: &Arc<TaskCore>) -> TaskEvent<'_> {
+        TaskEvent { task: AnyTask::from_core(Arc::clone(core)), next: self.next.as_deref() }
+    }
+}
+
+impl Events for Chain {
+    fn did_create(&self, core: &Arc<TaskCore>) {
+        self.delegate.did_create(&self.event(core));
+    }
+
+    fn will_redirect(&self, core: &Arc<TaskCore>, head: &ResponseHead, request: Request) -> RedirectDecision {
+        self.delegate.will_redirect(&self.event(core), head, request)
+    }
+
+    fn did_receive_informational(&self, core: &Arc<TaskCore>, head: &ResponseHead) {
+        self.delegate.did_receive_informational(&self.event(core), head);
+    }
+
+    fn did_receive_response(&self, core: &Arc<TaskCore>, head: &ResponseHead) -> ResponseDisposition {
+        self.delegate.did_receive_response(&self.event(core), head)
+    }
+
+    fn did_receive_data(&self, core: &Arc<TaskCore>, data: Bytes) -> Option<Bytes> {
+        self.delegate.did_receive_data(&self.event(core), data)
+    }
+
+    fn did_finish_collecting(&self, core: &Arc<TaskCore>, metrics: &TaskMetrics) {
+        self.delegate.did_finish_collecting(&self.event(core), metrics);
+    }
+
+    fn did_complete(&self, core: &Arc<TaskCore>, error: Option<&Error>) {
+        self.delegate.did_complete(&self.event(core), error);
+    }
+}
+
+/// Where handlers and delegate methods of a session run, one at a time. Cloning gives the same queue;
+/// sessions may share one. The `delegateQueue` of `URLSession`.
+#[derive(Clone)]
+pub struct DelegateQueue(pub(crate) Arc<Lane>);
+
+impl DelegateQueue {
+    /// A thread of its own, which starts with the first event and ends after ten seconds without
+    /// one. This is what a session has by default.
+    pub fn serial() -> Self {
+        DelegateQueue(Lane::new(Mode::Serial))
+    }
+
+    /// Whatever thread an event occurs on, at once: a worker, or the thread that waits. The fastest;
+    /// what blocks in there holds up other tasks.
+    pub fn inline() -> Self {
+        DelegateQueue(Lane::new(Mode::Inline))
+    }
+
+    /// The program, when it calls [`run_pending`](DelegateQueue::run_pending) or
+    /// [`run_for`](DelegateQueue::run_for), for example once a frame. A thread that waits for a task
+    /// of such a session runs events meanwhile.
+    pub fn manual() -> Self {
+        DelegateQueue(Lane::new(Mode::Manual))
+    }
+
+    /// An executor of the program's, such as a thread pool or the queue of a user interface. It is
+    /// given closures, one at a time, and has to run each once.
+    ///
+    /// ```
+    /// use urlsession::DelegateQueue;
+    ///
+    /// let queue = DelegateQueue::from_fn(|run| {
+    ///     std::thread::spawn(run);
+    /// });
+    /// ```
+    pub fn from_fn(executor: impl Fn(Box<dyn FnOnce() + Send>) + Send + Sync + 'static) -> Self {
+        DelegateQueue(Lane::new(Mode::Executor(Box::new(executor))))
+    }
+
+    /// Runs the events that are queued, and returns how many there were. Does nothing while another
+    /// thread runs them.
+    pub fn run_pending(&self) -> usize {
+        self.run_until(std::time::Instant::now())
+    }
+
+    /// Runs events, waiting for more, until the time has passed; returns how many there were.
+    pub fn run_for(&self, time: Duration) -> usize {
+        self.run_until(std::time::Instant::now() + time)
+    }
+
+    fn run_until(&self, until: std::time::Instant) -> usize {
+        let mut seen = self.0.seen();
+        let mut count = 0;
+        loop {
+            let (now_seen, ran) = self.0.turn(seen, Some(until));
+            count += usize::from(ran);
+            if !ran && now_seen == seen {
+                return count;
+            }
+            seen = now_seen;
+        }
+    }
+}
+
+impl fmt::Debug for DelegateQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DelegateQueue")
+    }
+}
+
+impl<K> Task<K> {
+    /// Gives the task a delegate of its own, which comes before the session's. False if the task was
+    /// started already: then it is too late. The task lets go of it when it has completed.
+    pub fn set_delegate(&self, delegate: impl Delegate) -> bool {
+        self.core().change_events(|next| Chain::new(Arc::new(delegate), next))
+    }
+}

@@ -1,0 +1,24 @@
+//! What a delegate decides: plain values that its methods return.
+
+use crate::request::Request;
+
+/// What becomes of a response whose head has arrived. `URLSession.ResponseDisposition`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ResponseDisposition {
+    /// The body is received.
+    #[default]
+    Allow,
+    /// The task is cancelled, and no body is delivered.
+    Cancel,
+}
+
+/// What becomes of a redirect.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum RedirectDecision {
+    /// It is followed with this request, which may differ from the one that was proposed.
+    Follow(Request),
+    /// It is not followed: the redirect response and its body are the result of the task.
+    Stop,
+}

@@ -1,0 +1,309 @@
+//! Delegate lanes: where handlers and delegate methods run, one at a time, in order.
+//!
+//! A [`Lane`] is a queue of closures and a rule for who runs them: a thread of its own, whoever
+//! posts, the program when it turns the pump, or an executor of the program's. At most one thread
+//! runs events at a time; `wait()` called from within an event runs further events meanwhile, and
+//! that is the only way in which two of them nest.
+//!
+//! Lock: `state`. No event runs under it.
+
+use crate::sync::{Arc, Condvar, Mutex, lock, thread};
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::PoisonError;
+use std::task::{Wake, Waker};
+use std::thread::ThreadId;
+use std::time::{Duration, Instant};
+
+/// Something to run on a lane.
+pub(crate) type Event = Box<dyn FnOnce() + Send>;
+
+/// An executor of the program's: it gets closures and runs each once, soon, on any thread.
+pub(crate) type Executor = dyn Fn(Box<dyn FnOnce() + Send>) + Send + Sync;
+
+/// Who runs the events.
+pub(crate) enum Mode {
+    /// A thread of the lane's own, which starts with the first event and ends when idle.
+    Serial,
+    /// The thread that posts, unless another one is at it.
+    Inline,
+    /// The program, by [`Lane::turn`].
+    Manual,
+    /// An executor of the program's.
+    Executor(Box<Executor>),
+}
+
+/// See the module's documentation.
+pub(crate) struct Lane {
+    mode: Mode,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    events: VecDeque<Event>,
+    /// Who runs events now, and how deep they are nested.
+    runner: Option<(ThreadId, usize)>,
+    /// Serial: whether the lane's thread exists. Executor: whether a run is scheduled.
+    scheduled: bool,
+    /// Counts what a thread in [`Lane::turn`] has to look at again.
+    rung: u64,
+    closed: bool,
+}
+
+/// How long the thread of a serial lane waits for another event before it ends.
+const IDLE: Duration = Duration::from_secs(10);
+
+impl Lane {
+    pub(crate) fn new(mode: Mode) -> Arc<Self> {
+        Arc::new(Lane { mode, state: Mutex::new(State::default()), changed: Condvar::new() })
+    }
+
+    /// Adds an event behind all others.
+    pub(crate) fn post(self: &Arc<Self>, event: Event) {
+        let mut state = lock(&self.state);
+        state.events.push_back(event);
+        match &self.mode {
+            Mode::Serial => {
+                if state.scheduled {
+                    drop(state);
+                    self.changed.notify_all();
+                    return;
+                }
+                state.scheduled = true;
+                drop(state);
+                let lane = Arc::clone(self);
+                let started = thread::Builder::new().name("urlsession-delegate".into()).spawn(move || lane.serve());
+                if let Err(error) = started {
+                    log::error!("starting the delegate thread: {error}; its events run here");
+                    lock(&self.state).scheduled = false;
+                    self.drain();
+                }
+            }
+            Mode::Inline => {
+                let free = state.runner.is_none();
+                drop(state);
+                if free {
+                    self.drain();
+                } else {
+                    self.changed.notify_all();
+                }
+            }
+            Mode::Manual => {
+                drop(state);
+                self.changed.notify_all();
+            }
+            Mode::Executor(executor) => {
+                let schedule = !state.scheduled;
+                state.scheduled = true;
+                drop(state);
+                self.changed.notify_all();
+                if schedule {
+                    let lane = Arc::clone(self);
+                    executor(Box::new(move || {
+                        lock(&lane.state).scheduled = false;
+                        lane.drain();
+                    }));
+                }
+            }
+        }
+    }
+
+    /// Whether events run on whatever thread posts them.
+    pub(crate) fn is_inline(&self) -> bool {
+        matches!(self.mode, Mode::Inline)
+    }
+
+    /// Whether the calling thread has to turn the lane while it waits for something: it is inside an
+    /// event, or nobody else would run them.
+    pub(crate) fn is_mine(&self) -> bool {
+        if matches!(self.mode, Mode::Manual) {
+            return true;
+        }
+        matches!(lock(&self.state).runner, Some((id, _)) if id == std::thread::current().id())
+    }
+
+    /// Runs one event, or waits for one, or for the lane's [`waker`](Lane::waker) to be woken since
+    /// `seen`, until the deadline at most. Returns what was seen, for the next call, and whether an
+    /// event ran.
+    pub(crate) fn turn(&self, seen: u64, until: Option<Instant>) -> (u64, bool) {
+        let mut state = lock(&self.state);
+        loop {
+            if state.may_run() {
+                if let Some(event) = state.events.pop_front() {
+                    self.run(state, event);
+                    return (seen, true);
+                }
+            }
+            if state.rung != seen {
+                return (state.rung, false);
+            }
+            state = match until {
+                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(at) => {
+                    let left = at.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return (seen, false);
+                    }
+                    self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+    }
+
+    /// What [`turn`](Lane::turn) has to be given the first time.
+    pub(crate) fn seen(&self) -> u64 {
+        lock(&self.state).rung
+    }
+
+    /// Wakes a thread in [`turn`](Lane::turn).
+    pub(crate) fn waker(self: &Arc<Self>) -> Waker {
+        Waker::from(Arc::new(Bell(Arc::clone(self))))
+    }
+
+    /// What is queued still runs; the lane's thread ends after that.
+    pub(crate) fn close(&self) {
+        lock(&self.state).closed = true;
+        self.changed.notify_all();
+    }
+
+    /// Runs everything that is queued, unless somebody else does.
+    fn drain(&self) {
+        loop {
+            let mut state = lock(&self.state);
+            if !state.may_run() {
+                return;
+            }
+            let Some(event) = state.events.pop_front() else { return };
+            self.run(state, event);
+        }
+    }
+
+    /// The life of a serial lane's thread.
+    fn serve(&self) {
+        let mut state = lock(&self.state);
+        loop {
+            if state.may_run() {
+                if let Some(event) = state.events.pop_front() {
+                    self.run(state, event);
+                    state = lock(&self.state);
+                    continue;
+                }
+            }
+            if state.closed && state.events.is_empty() {
+                break;
+            }
+            let (guard, waited) =
+                self.changed.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
+            state = guard;
+            if waited.timed_out() && state.events.is_empty() {
+                break;
+            }
+        }
+        state.scheduled = false;
+    }
+
+    /// Runs one event without the lock. A panic is contained here.
+    fn run(&self, mut state: crate::sync::MutexGuard<'_, State>, event: Event) {
+        let me = std::thread::current().id();
+        let depth = state.runner.map_or(0, |(_, depth)| depth);
+        state.runner = Some((me, depth + 1));
+        drop(state);
+        contain(event);
+        let mut state = lock(&self.state);
+        state.runner = if depth == 0 { None } else { Some((me, depth)) };
+        let more = depth == 0 && !state.events.is_empty();
+        drop(state);
+        if more {
+            self.changed.notify_all();
+        }
+    }
+}
+
+impl State {
+    /// Whether the calling thread may run an event now.
+    fn may_run(&self) -> bool {
+        match self.runner {
+            None => true,
+            Some((id, _)) => id == std::thread::current().id(),
+        }
+    }
+}
+
+struct Bell(Arc<Lane>);
+
+impl Wake for Bell {
+    fn wake(self: std::sync::Arc<Self>) {
+        lock(&self.0.state).rung += 1;
+        self.0.changed.notify_all();
+    }
+}
+
+/// Runs code of the user's; a panic in it is reported in the log and goes no further.
+pub(crate) fn contain<T>(run: impl FnOnce() -> T) -> Option<T> {
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(value) => Some(value),
+        Err(panic) => {
+            let what = panic
+                .downcast_ref::<&str>()
+                .copied()
+                .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+                .unwrap_or("no message");
+            log::error!("a callback panicked: {what}");
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crossbeam_channel::unbounded;
+
+    #[test]
+    fn a_serial_lane_keeps_the_order() {
+        let lane = Lane::new(Mode::Serial);
+        let (sender, receiver) = unbounded();
+        for n in 0..100 {
+            let sender = sender.clone();
+            lane.post(Box::new(move || sender.send(n).expect("a receiver")));
+        }
+        drop(sender);
+        assert_eq!(receiver.iter().collect::<Vec<_>>(), (0..100).collect::<Vec<_>>());
+        lane.close();
+    }
+
+    #[test]
+    fn an_inline_lane_runs_on_the_poster_and_never_nests_by_itself() {
+        let lane = Lane::new(Mode::Inline);
+        let (sender, receiver) = unbounded();
+        let (inner, inner_sender) = (Arc::clone(&lane), sender.clone());
+        lane.post(Box::new(move || {
+            let late = inner_sender.clone();
+            inner.post(Box::new(move || late.send("second").expect("a receiver")));
+            inner_sender.send("first").expect("a receiver");
+        }));
+        assert_eq!(receiver.try_iter().collect::<Vec<_>>(), ["first", "second"]);
+    }
+
+    #[test]
+    fn a_panic_is_contained() {
+        let lane = Lane::new(Mode::Inline);
+        lane.post(Box::new(|| panic!("in a callback")));
+        let (sender, receiver) = unbounded();
+        lane.post(Box::new(move || sender.send(()).expect("a receiver")));
+        assert_eq!(receiver.try_recv(), Ok(()));
+    }
+
+    #[test]
+    fn a_manual_lane_waits_for_its_pump() {
+        let lane = Lane::new(Mode::Manual);
+        let (sender, receiver) = unbounded();
+        lane.post(Box::new(move || sender.send(()).expect("a receiver")));
+        assert!(receiver.try_recv().is_err());
+        let (_, ran) = lane.turn(lane.seen(), Some(Instant::now()));
+        assert!(ran);
+        assert_eq!(receiver.try_recv(), Ok(()));
+    }
+}
