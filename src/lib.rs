@@ -3,6 +3,7 @@
 
 mod error;
 mod head;
+mod proto;
 mod sync;
 
 pub use error::{Error, ErrorKind, Result};
