@@ -71,6 +71,9 @@ kinds! {
     CannotParseResponse = -1017,
     /// A request body cannot be sent again. `NSURLErrorRequestBodyStreamExhausted`.
     RequestBodyStreamExhausted = -1021,
+    /// A redirect leads from https to plain http, which the configuration does not allow.
+    /// `NSURLErrorAppTransportSecurityRequiresSecureConnection`.
+    AppTransportSecurityRequiresSecureConnection = -1022,
     /// A body is larger than the configuration lets one be in memory.
     /// `NSURLErrorDataLengthExceedsMaximum`.
     DataLengthExceedsMaximum = -1103,

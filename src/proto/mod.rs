@@ -1,0 +1,4 @@
+//! Rules without I/O, threads or clocks: what goes on the wire and what it means.
+
+pub(crate) mod http1;
+pub(crate) mod redirect;
