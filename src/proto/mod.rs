@@ -1,0 +1,3 @@
+//! Rules without I/O, threads or clocks.
+
+pub(crate) mod eyeballs;
