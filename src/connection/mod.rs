@@ -1,4 +1,4 @@
 //! How sockets come to be.
 
 pub(crate) mod dial;
-//pub(crate) mod resolve;
+pub(crate) mod resolve;
