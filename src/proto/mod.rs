@@ -1,4 +1,6 @@
 //! Rules without I/O, threads or clocks: what goes on the wire and what it means.
 
+pub(crate) mod coding;
+pub(crate) mod eyeballs;
 pub(crate) mod http1;
 pub(crate) mod redirect;
