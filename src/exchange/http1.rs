@@ -1,0 +1,312 @@
+//! One HTTP/1.1 exchange: a request goes out, heads and a body come in. A value that goes on where
+//! it stopped; it waits for nothing, and says what there is to wait for.
+
+use crate::connection::idle::Permit;
+use crate::connection::transport::{Connection, Received, Written};
+use crate::error::{Error, ErrorKind, Result};
+use crate::proto::http1::body::{BodyDecoder, Piece};
+use crate::proto::http1::framing::Framing;
+use crate::proto::http1::head::{HeadParser, Limits, ParsedHead};
+use crate::sys::Patience;
+use bytes::Bytes;
+use http::HeaderMap;
+use std::time::Instant;
+
+/// How far a request has gone out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sending {
+    /// All of it.
+    Complete,
+    /// The socket has no room.
+    Blocked,
+    /// The body is held back until the server asks for it (RFC 9110, section 10.1.1).
+    Held,
+}
+
+/// What there is of the response's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Body {
+    /// A piece of it, in [`Exchange::piece`].
+    Piece,
+    /// Nothing more just now.
+    Nothing,
+    /// All of it was taken.
+    End,
+}
+
+/// See the module's documentation.
+pub(crate) struct Exchange {
+    connection: Box<Connection>,
+    permit: Permit,
+    /// It carried other exchanges before this one.
+    pub(crate) reused: bool,
+    head: Vec<u8>,
+    body: Bytes,
+    /// Bytes that went out, of head and body together.
+    sent: usize,
+    hold: bool,
+    abandoned: bool,
+    parser: HeadParser,
+    received_any: bool,
+    decoder: Option<BodyDecoder>,
+    /// Bytes of the body at the front of the connection's input, and bytes of framing behind them.
+    piece: usize,
+    behind: usize,
+    /// Whether the response lets the connection be used again.
+    pub(crate) persistent: bool,
+}
+
+impl Exchange {
+    /// `hold`: the body waits for [`release_body`](Exchange::release_body).
+    pub(crate) fn new(
+        connection: Box<Connection>,
+        permit: Permit,
+        head: Vec<u8>,
+        body: Bytes,
+        hold: bool,
+        limits: Limits,
+    ) -> Self {
+        let reused = connection.exchanges > 0;
+        Exchange {
+            connection,
+            permit,
+            reused,
+            head,
+            body,
+            sent: 0,
+            hold,
+            abandoned: false,
+            parser: HeadParser::new(limits),
+            received_any: false,
+            decoder: None,
+            piece: 0,
+            behind: 0,
+            persistent: false,
+        }
+    }
+
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    pub(crate) fn head_bytes(&self) -> usize {
+        self.head.len()
+    }
+
+    /// Bytes of the request's body that went out.
+    pub(crate) fn body_sent(&self) -> usize {
+        self.sent.saturating_sub(self.head.len())
+    }
+
+    /// Whether nothing of the request was given to the connection.
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.sent == 0
+    }
+
+    /// Whether the server has said anything.
+    pub(crate) fn has_received(&self) -> bool {
+        self.received_any
+    }
+
+    /// Sends as much of the request as the socket takes.
+    pub(crate) fn send(&mut self) -> Result<Sending> {
+        loop {
+            let end = if self.hold || self.abandoned { self.head.len() } else { self.head.len() + self.body.len() };
+            if self.sent >= end {
+                if !self.connection.flush()? {
+                    return Ok(Sending::Blocked);
+                }
+                return Ok(if self.hold { Sending::Held } else { Sending::Complete });
+            }
+            let head = self.head.get(self.sent..).unwrap_or_default();
+            let skipped = self.sent.saturating_sub(self.head.len());
+            let body = if self.hold { &[][..] } else { self.body.get(skipped..).unwrap_or_default() };
+            let written = match (head.is_empty(), body.is_empty()) {
+                (false, true) => self.connection.write(&[head])?,
+                (true, _) => self.connection.write(&[body])?,
+                (false, false) => self.connection.write(&[head, body])?,
+            };
+            match written {
+                Written::Bytes(count) => self.sent += count,
+                Written::Blocked => return Ok(Sending::Blocked),
+            }
+        }
+    }
+
+    /// The server wants the body, or did not say that it does not in time.
+    pub(crate) fn release_body(&mut self) {
+        self.hold = false;
+    }
+
+    /// What was not sent stays unsent: the answer is there. The connection ends with it.
+    pub(crate) fn abandon_body(&mut self) {
+        let complete = self.sent >= self.head.len() + self.body.len();
+        self.abandoned |= !complete;
+    }
+
+    /// The next head, or nothing yet.
+    pub(crate) fn receive_head(&mut self, patience: Patience) -> Result<Option<(ParsedHead, usize)>> {
+        loop {
+            if !self.connection.input().is_empty() {
+                if let Some((head, length)) = self.parser.parse(self.connection.input())? {
+                    self.connection.consume(length);
+                    return Ok(Some((head, length)));
+                }
+            }
+            match self.connection.fill(patience)? {
+                Received::Bytes(_) => self.received_any = true,
+                Received::Nothing => return Ok(None),
+                Received::End { .. } if self.connection.input().is_empty() => {
+                    return Err(Error::new(
+                        ErrorKind::NetworkConnectionLost,
+                        "waiting for the response: the server closed the connection without an answer",
+                    ));
+                }
+                Received::End { .. } => {
+                    return Err(Error::new(
+                        ErrorKind::NetworkConnectionLost,
+                        "receiving the response: the connection ended within its head",
+                    ));
+                }
+            }
+        }
+    }
+
+    /// From here on a body comes.
+    pub(crate) fn begin_body(&mut self, framing: Framing, persistent: bool) {
+        self.decoder = Some(BodyDecoder::new(framing));
+        self.persistent = persistent;
+    }
+
+    /// The piece of the body that was received and not taken.
+    pub(crate) fn piece(&self) -> &[u8] {
+        self.connection.input().get(..self.piece).unwrap_or_default()
+    }
+
+    /// Takes bytes from the front of the piece.
+    pub(crate) fn take(&mut self, count: usize) {
+        self.piece -= count;
+        let behind = if self.piece == 0 { std::mem::take(&mut self.behind) } else { 0 };
+        self.connection.consume(count + behind);
+    }
+
+    /// Sees to it that there is a piece, receiving if need be.
+    pub(crate) fn receive_piece(&mut self, patience: Patience) -> Result<Body> {
+        loop {
+            if self.piece > 0 {
+                return Ok(Body::Piece);
+            }
+            let Some(decoder) = self.decoder.as_mut() else { return Ok(Body::End) };
+            let (consumed, piece) = decoder.next(self.connection.input())?;
+            match piece {
+                Piece::Data(range) => {
+                    self.connection.consume(range.start);
+                    self.piece = range.len();
+                    self.behind = consumed - range.end;
+                }
+                Piece::End => {
+                    self.connection.consume(consumed);
+                    return Ok(Body::End);
+                }
+                Piece::NeedMore => {
+                    self.connection.consume(consumed);
+                    let received = self.connection.fill(patience)?;
+                    match received {
+                        Received::Bytes(_) => {}
+                        Received::Nothing => return Ok(Body::Nothing),
+                        Received::End { clean } => return self.at_end(clean),
+                    }
+                }
+            }
+        }
+    }
+
+    /// How many bytes may be received past the decoder, straight to where they belong: 0 if it has
+    /// to look at them.
+    pub(crate) fn direct(&self) -> u64 {
+        match &self.decoder {
+            Some(decoder) if self.piece == 0 && self.connection.input().is_empty() => {
+                decoder.remaining_hint().unwrap_or(0)
+            }
+            _ => 0,
+        }
+    }
+
+    /// Receives to the end of a vector, so much at the most as [`direct`](Exchange::direct) says.
+    pub(crate) fn receive_vec(&mut self, target: &mut Vec<u8>, patience: Patience) -> Result<(Body, usize)> {
+        let limit = usize::try_from(self.direct()).unwrap_or(usize::MAX);
+        let received = self.connection.receive_vec(target, limit, patience)?;
+        self.directly(received)
+    }
+
+    /// Receives into a slice, so much at the most as [`direct`](Exchange::direct) says.
+    pub(crate) fn receive_slice(&mut self, target: &mut [u8], patience: Patience) -> Result<(Body, usize)> {
+        let limit = usize::try_from(self.direct()).unwrap_or(usize::MAX).min(target.len());
+        let target = target.get_mut(..limit).unwrap_or_default();
+        let received = self.connection.receive_slice(target, patience)?;
+        self.directly(received)
+    }
+
+    fn directly(&mut self, received: Received) -> Result<(Body, usize)> {
+        match received {
+            Received::Bytes(count) => {
+                // What TLS decrypted beyond the target is in the input, and not yet counted.
+                let surplus = self.connection.input().len();
+                let direct = count.saturating_sub(surplus);
+                if let Some(decoder) = self.decoder.as_mut() {
+                    decoder.consume_direct(direct as u64);
+                }
+                Ok((Body::Piece, direct))
+            }
+            Received::Nothing => Ok((Body::Nothing, 0)),
+            Received::End { clean } => Ok((self.at_end(clean)?, 0)),
+        }
+    }
+
+    /// The connection ended in the body.
+    fn at_end(&mut self, clean: bool) -> Result<Body> {
+        self.persistent = false;
+        if let Some(decoder) = &self.decoder {
+            decoder.at_eof()?;
+            if !clean && !decoder.is_done() {
+                return Err(Error::new(
+                    ErrorKind::NetworkConnectionLost,
+                    "receiving the body: the connection ended without TLS close_notify, \
+                     and nothing else tells whether the body is complete",
+                ));
+            }
+        }
+        Ok(Body::End)
+    }
+
+    /// Whether all of the body was taken, as far as its framing tells.
+    pub(crate) fn is_done(&self) -> bool {
+        self.piece == 0 && self.decoder.as_ref().is_none_or(BodyDecoder::is_done)
+    }
+
+    /// Bytes of the body so far, without framing.
+    pub(crate) fn body_received(&self) -> u64 {
+        self.decoder.as_ref().map_or(0, |decoder| decoder.received() - self.piece as u64)
+    }
+
+    pub(crate) fn take_trailers(&mut self) -> Option<HeaderMap> {
+        self.decoder.as_mut()?.take_trailers()
+    }
+
+    /// Before it waits for long: buffers that hold nothing are given back.
+    pub(crate) fn rest(&mut self) {
+        self.connection.release_buffers();
+    }
+
+    /// The exchange is over. Its connection goes to the next one, if it may.
+    pub(crate) fn finish(self, now: Instant) {
+        let complete = self.is_done() && self.sent >= self.head.len() + self.body.len();
+        if complete && self.persistent {
+            self.permit.put_back(self.connection, now);
+        } else {
+            // The connection first, so that whoever gets the permit finds it gone.
+            drop(self.connection);
+            drop(self.permit);
+        }
+    }
+}

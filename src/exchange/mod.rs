@@ -1,0 +1,3 @@
+//! Conversations on a connection.
+
+pub(crate) mod http1;

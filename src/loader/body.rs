@@ -1,0 +1,399 @@
+//! The response is there: the delegate's say, its body to memory, to the delegate or to a reader,
+//! decoded, and the end.
+
+use super::{Answer, Flow, Loader, Pause, Step, without_body};
+use crate::disposition::ResponseDisposition;
+use crate::error::{Error, ErrorKind, Result};
+use crate::exchange::http1::{Body, Exchange};
+use crate::head::ResponseHead;
+use crate::proto::coding::Decoder;
+use crate::response::Response;
+use crate::sync::Arc;
+use crate::sync::atomic::Ordering;
+use crate::task::core::{Mode, ReadStep, TaskCore, too_large_error};
+use bytes::Bytes;
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
+use std::time::Instant;
+
+/// Memory taken for a body before any of it is there, whatever length was announced.
+const RESERVE: u64 = 4 * 1024 * 1024;
+/// How much a worker receives before others have a turn.
+const TURN: u64 = 1024 * 1024;
+/// A piece for the delegate, and how much may be on its way to it.
+const PIECE: usize = 64 * 1024;
+const UNDELIVERED: usize = 256 * 1024;
+
+/// A response whose body comes in.
+pub(super) struct Receiving {
+    pub(super) exchange: Box<Exchange>,
+    head: Arc<ResponseHead>,
+    decoder: Option<Decoder>,
+    /// What was collected, decoded. With a reader: what it takes first.
+    collected: Vec<u8>,
+    taken: usize,
+    limit: usize,
+    decoded: u64,
+    /// All of the body was received; the decoder may hold some of it.
+    ended: bool,
+}
+
+impl Loader {
+    /// The response is the result. The delegate may have a say.
+    pub(super) fn begin_response(
+        &mut self,
+        exchange: Box<Exchange>,
+        mut head: ResponseHead,
+        core: &Arc<TaskCore>,
+    ) -> Result<Flow> {
+        let decoder = self.decoder(&head, core)?;
+        head.decoded = decoder.is_some();
+        core.counts.set_expected(head.content_length);
+        let head = Arc::new(head);
+        core.set_head(Some(Arc::clone(&head)));
+        let limit = usize::try_from(core.context.configuration.maximum_body_in_memory).unwrap_or(usize::MAX);
+        let receiving = Box::new(Receiving {
+            exchange,
+            head,
+            decoder,
+            collected: Vec::new(),
+            taken: 0,
+            limit,
+            decoded: 0,
+            ended: false,
+        });
+        match core.body_events() {
+            None => Ok(Flow::Go(Step::Body(receiving))),
+            Some(events) => {
+                let shown = Arc::clone(&receiving.head);
+                self.ask(
+                    core,
+                    events,
+                    move |events, core| Answer::Response(events.did_receive_response(core, &shown)),
+                    Answer::Response(ResponseDisposition::Allow),
+                );
+                Ok(Flow::Go(Step::Responding(receiving)))
+            }
+        }
+    }
+
+    pub(super) fn responding(&mut self, receiving: Box<Receiving>, core: &Arc<TaskCore>) -> Result<Flow> {
+        match self.answered() {
+            None => {
+                self.clock.check(false, &|| "waiting for the delegate to decide on the response".into())?;
+                Ok(Flow::Stay(Step::Responding(receiving), Pause::Answer))
+            }
+            Some(Answer::Response(ResponseDisposition::Cancel)) => {
+                Err(Error::new(ErrorKind::Cancelled, "the delegate cancelled the task when its response came"))
+            }
+            Some(_) => {
+                self.clock.touch();
+                Ok(Flow::Go(Step::Body(receiving)))
+            }
+        }
+    }
+
+    /// A decoder, if the body is to be decoded: it has a coding that we know and asked for.
+    fn decoder(&self, head: &ResponseHead, core: &Arc<TaskCore>) -> Result<Option<Decoder>> {
+        let asked_for = core.context.configuration.automatic_decoding
+            && !self.request(core).get_headers().contains_key(ACCEPT_ENCODING);
+        if !asked_for || !head.headers.contains_key(CONTENT_ENCODING) {
+            return Ok(None);
+        }
+        Decoder::for_encoding(head.headers.get_all(CONTENT_ENCODING).iter().map(|value| value.as_bytes()))
+    }
+
+    pub(super) fn body(&mut self, mut receiving: Box<Receiving>, core: &Arc<TaskCore>, mode: Mode) -> Result<Flow> {
+        if core.is_streaming() {
+            return Ok(Flow::Stay(Step::Body(receiving), Pause::Reader));
+        }
+        self.interruptible(core, mode, receiving.exchange.connection())?;
+        let begin = receiving.exchange.body_received();
+        loop {
+            if receiving.ended {
+                return self.received(receiving, core);
+            }
+            let events = core.body_events();
+            if events.is_some() && core.undelivered() > UNDELIVERED {
+                // The delegate is slow: so is the peer then. The time is the delegate's.
+                self.clock.check(false, &|| "waiting for the delegate to take the body".into())?;
+                return Ok(Flow::Stay(Step::Body(receiving), Pause::Answer));
+            }
+            let received = match events {
+                None => receiving.collect(self.clock.patience(mode)),
+                Some(events) => receiving.piece(self.clock.patience(mode)).map(|(body, piece)| {
+                    if !piece.is_empty() {
+                        core.tell_data(events, piece, receiving.limit);
+                    }
+                    body
+                }),
+            };
+            if core.is_settled() {
+                return Err(Error::cancelled());
+            }
+            let body = received?;
+            self.count_received(&receiving, core);
+            match body {
+                Body::Piece => {
+                    self.clock.touch();
+                    let turn = receiving.exchange.body_received() - begin;
+                    if matches!(mode, Mode::Parking) && turn > TURN {
+                        return Ok(Flow::Stay(Step::Body(receiving), Pause::Yield));
+                    }
+                    if core.is_suspended() || core.is_streaming() {
+                        return Ok(Flow::Go(Step::Body(receiving)));
+                    }
+                }
+                Body::End => {}
+                Body::Nothing => {
+                    self.clock.check(true, &|| format!("receiving the body from {}", self.authority(core)))?;
+                    receiving.exchange.rest();
+                    return Ok(Flow::Stay(Step::Body(receiving), Pause::Io));
+                }
+            }
+        }
+    }
+
+    /// Reads for the reader of the body.
+    pub(super) fn read_body(&mut self, core: &Arc<TaskCore>, buffer: &mut [u8], mode: Mode) -> Result<ReadStep> {
+        let Step::Body(mut receiving) = std::mem::replace(&mut self.step, Step::Over) else {
+            return Err(Error::new(ErrorKind::Unknown, "there is no body to read"));
+        };
+        self.interruptible(core, mode, receiving.exchange.connection())?;
+        self.clock.touch();
+        loop {
+            if !receiving.ended {
+                let (body, count) = receiving.read(buffer, self.clock.patience(mode))?;
+                if core.is_settled() {
+                    return Err(Error::cancelled());
+                }
+                self.count_received(&receiving, core);
+                if count > 0 {
+                    self.step = Step::Body(receiving);
+                    return Ok(ReadStep::Bytes(count));
+                }
+                if body == Body::Nothing {
+                    self.clock.check(true, &|| format!("receiving the body from {}", self.authority(core)))?;
+                    receiving.exchange.rest();
+                    self.step = Step::Body(receiving);
+                    return Ok(ReadStep::Park(self.clock.deadline(true)));
+                }
+                continue;
+            }
+            let head = Arc::clone(&receiving.head);
+            self.finish(receiving, core);
+            return Ok(ReadStep::Done(without_body(head)));
+        }
+    }
+
+    /// All of the body was received.
+    fn received(&mut self, mut receiving: Box<Receiving>, core: &Arc<TaskCore>) -> Result<Flow> {
+        let head = Arc::clone(&receiving.head);
+        let collected = std::mem::take(&mut receiving.collected);
+        self.finish(receiving, core);
+        if core.body_events().is_some() || core.undelivered() > 0 {
+            return Ok(Flow::Go(Step::Delivering(head)));
+        }
+        Ok(Flow::Done(Response::new(head, Bytes::from(collected))))
+    }
+
+    /// Waits until the delegate has what was received.
+    pub(super) fn deliver(&mut self, head: Arc<ResponseHead>, core: &Arc<TaskCore>) -> Result<Flow> {
+        if core.undelivered() > 0 {
+            self.clock.check(false, &|| "waiting for the delegate to take the body".into())?;
+            return Ok(Flow::Stay(Step::Delivering(head), Pause::Answer));
+        }
+        Ok(Flow::Done(Response::new(head, Bytes::from(core.take_collected()))))
+    }
+
+    fn count_received(&mut self, receiving: &Receiving, core: &Arc<TaskCore>) {
+        core.counts.received.store(receiving.exchange.body_received(), Ordering::Relaxed);
+    }
+
+    /// The connection goes back, before anybody learns that the task is over.
+    fn finish(&mut self, mut receiving: Box<Receiving>, core: &Arc<TaskCore>) {
+        let now = self.clock.touch();
+        if let Some(transaction) = self.measure() {
+            transaction.response_end = Some(now);
+            transaction.response_body_bytes = receiving.exchange.body_received();
+            transaction.response_body_bytes_decoded = receiving.decoded;
+        }
+        if let Some(trailers) = receiving.exchange.take_trailers() {
+            let _ = receiving.head.trailers.set(trailers);
+        }
+        core.set_interrupt(None);
+        receiving.exchange.finish(now);
+    }
+}
+
+impl Receiving {
+    /// Collects what there is in memory.
+    fn collect(&mut self, patience: crate::sys::Patience) -> Result<Body> {
+        if self.decoder.is_none() {
+            let direct = self.exchange.direct();
+            if direct > 0 {
+                self.reserve(direct)?;
+                let before = self.collected.len();
+                let (body, _) = self.exchange.receive_vec(&mut self.collected, patience)?;
+                self.decoded += (self.collected.len() - before) as u64;
+                self.ended = body == Body::End || self.exchange.is_done();
+                return Ok(body);
+            }
+        }
+        let body = self.exchange.receive_piece(patience)?;
+        match body {
+            Body::Piece if self.decoder.is_none() => {
+                let announced = self.exchange.body_remaining();
+                self.reserve(announced.max(self.exchange.piece().len() as u64))?;
+                let piece = self.exchange.piece();
+                let count = piece.len();
+                self.collected.extend_from_slice(piece);
+                self.decoded += count as u64;
+                self.exchange.take(count);
+                self.ended = self.exchange.is_done();
+            }
+            Body::Piece => {
+                while self.decode_into_collected()? {}
+                self.ended = self.exchange.is_done() && self.end_of_coding()?;
+            }
+            Body::End => {
+                self.ended = self.end_of_coding()?;
+            }
+            Body::Nothing => {}
+        }
+        Ok(body)
+    }
+
+    /// Makes room for what is to come: all that was announced, but at first no more than a sensible
+    /// part of it, since announcing costs nothing.
+    fn reserve(&mut self, coming: u64) -> Result<()> {
+        let len = self.collected.len();
+        if coming > (self.limit - len.min(self.limit)) as u64 {
+            return Err(too_large_error(self.limit));
+        }
+        if self.collected.capacity() == len {
+            let more = coming.min(RESERVE.max(len as u64));
+            self.collected.reserve_exact(usize::try_from(more).unwrap_or(0));
+        }
+        Ok(())
+    }
+
+    /// Decodes some of the piece. False when there is no more of it.
+    fn decode_into_collected(&mut self) -> Result<bool> {
+        let Some(decoder) = self.decoder.as_mut() else { return Ok(false) };
+        if self.collected.capacity() == self.collected.len() {
+            let more = self.collected.len().clamp(PIECE, 8 * 1024 * 1024);
+            let room = self.limit.saturating_sub(self.collected.len());
+            if room == 0 {
+                return Err(too_large_error(self.limit));
+            }
+            self.collected.reserve_exact(more.min(room));
+        }
+        let before = self.collected.len();
+        let progress = decoder.decode_to_vec(self.exchange.piece(), &mut self.collected)?;
+        let after = self.collected.len();
+        if after > self.limit {
+            return Err(too_large_error(self.limit));
+        }
+        self.decoded += (after - before) as u64;
+        self.exchange.take(progress.consumed);
+        Ok(!self.exchange.piece().is_empty() || after == self.collected.capacity())
+    }
+
+    /// The body has ended: is what it holds complete, too?
+    fn end_of_coding(&mut self) -> Result<bool> {
+        if let Some(decoder) = self.decoder.as_mut() {
+            decoder.finish()?;
+        }
+        Ok(true)
+    }
+
+    /// A piece for the delegate.
+    fn piece(&mut self, patience: crate::sys::Patience) -> Result<(Body, Bytes)> {
+        let mut target = Vec::new();
+        if self.decoder.is_none() && self.exchange.direct() > 0 {
+            let room = self.exchange.direct().min(PIECE as u64);
+            target.reserve_exact(usize::try_from(room).unwrap_or(PIECE));
+            let (body, _) = self.exchange.receive_vec(&mut target, patience)?;
+            self.decoded += target.len() as u64;
+            self.ended = body == Body::End || self.exchange.is_done();
+            return Ok((body, target.into()));
+        }
+        let body = self.exchange.receive_piece(patience)?;
+        match (body, self.decoder.as_mut()) {
+            (Body::Piece, None) => {
+                target.extend_from_slice(self.exchange.piece());
+                self.exchange.take(target.len());
+                self.ended = self.exchange.is_done();
+            }
+            (Body::Piece, Some(decoder)) => {
+                target.reserve_exact(PIECE);
+                let progress = decoder.decode_to_vec(self.exchange.piece(), &mut target)?;
+                self.exchange.take(progress.consumed);
+                let full = target.len() == target.capacity();
+                self.ended = !full && self.exchange.is_done() && self.end_of_coding()?;
+            }
+            (Body::End, Some(decoder)) => {
+                target.reserve_exact(PIECE);
+                decoder.decode_to_vec(&[], &mut target)?;
+                self.ended = target.is_empty() && self.end_of_coding()?;
+            }
+            (Body::End, None) => self.ended = true,
+            (Body::Nothing, _) => {}
+        }
+        self.decoded += target.len() as u64;
+        Ok((body, target.into()))
+    }
+
+    /// Reads for the reader.
+    fn read(&mut self, buffer: &mut [u8], patience: crate::sys::Patience) -> Result<(Body, usize)> {
+        if self.taken < self.collected.len() {
+            let rest = self.collected.get(self.taken..).unwrap_or_default();
+            let count = rest.len().min(buffer.len());
+            if let (Some(to), Some(from)) = (buffer.get_mut(..count), rest.get(..count)) {
+                to.copy_from_slice(from);
+            }
+            self.taken += count;
+            if self.taken == self.collected.len() {
+                self.collected = Vec::new();
+                self.taken = 0;
+            }
+            return Ok((Body::Piece, count));
+        }
+        let (body, count) = self.read_received(buffer, patience)?;
+        self.decoded += count as u64;
+        Ok((body, count))
+    }
+
+    fn read_received(&mut self, buffer: &mut [u8], patience: crate::sys::Patience) -> Result<(Body, usize)> {
+        if self.decoder.is_none() && self.exchange.direct() > 0 {
+            let (body, count) = self.exchange.receive_slice(buffer, patience)?;
+            self.ended = body == Body::End || self.exchange.is_done();
+            return Ok((body, count));
+        }
+        let body = self.exchange.receive_piece(patience)?;
+        let mut count = 0;
+        match (body, self.decoder.as_mut()) {
+            (Body::Piece, None) => {
+                let piece = self.exchange.piece();
+                count = piece.len().min(buffer.len());
+                if let (Some(to), Some(from)) = (buffer.get_mut(..count), piece.get(..count)) {
+                    to.copy_from_slice(from);
+                }
+                self.exchange.take(count);
+                self.ended = self.exchange.is_done();
+            }
+            (Body::Piece, Some(decoder)) => {
+                let progress = decoder.decode(self.exchange.piece(), buffer)?;
+                self.exchange.take(progress.consumed);
+                count = progress.produced;
+            }
+            (Body::End, Some(decoder)) => {
+                count = decoder.decode(&[], buffer)?.produced;
+                self.ended = count == 0 && self.end_of_coding()?;
+            }
+            (Body::End, None) => self.ended = true,
+            (Body::Nothing, _) => {}
+        }
+        Ok((body, count))
+    }
+}

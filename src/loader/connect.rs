@@ -1,0 +1,249 @@
+//! From a permit to a connection: a kept-alive one, or name, TCP and TLS.
+
+use super::{Flow, Loader, Pause, Step};
+use crate::connection::dial::{Dial, DialStep};
+use crate::connection::idle::{Acquired, Permit, Ticket};
+use crate::connection::resolve::Lookup;
+#[cfg(feature = "tls")]
+use crate::connection::tls::{self, TlsOptions, TlsSettings};
+use crate::connection::transport::{Connection, ConnectionInfo};
+use crate::error::{Error, ErrorKind, Result};
+use crate::exchange::http1::Exchange;
+use crate::proto::http1::head::Limits;
+use crate::sync::Arc;
+use crate::sys::Interest;
+#[cfg(feature = "tls")]
+use crate::task::core::Context;
+#[cfg(feature = "tls")]
+use crate::task::core::Mode;
+use crate::task::core::TaskCore;
+use bytes::Bytes;
+use std::time::Instant;
+
+impl Loader {
+    pub(super) fn acquire(&mut self, ticket: Option<Ticket>, core: &Arc<TaskCore>) -> Result<Flow> {
+        let want = self.want(core);
+        let waker = || core.waker();
+        let acquired = match ticket {
+            Some(ticket) => ticket.again(want, &waker),
+            None => self.origin(core)?.acquire(core.id, want, &waker),
+        };
+        match acquired {
+            Acquired::Reused(connection, permit) => {
+                self.clock.touch();
+                if let Some(transaction) = self.measure() {
+                    transaction.is_reused_connection = true;
+                }
+                self.begin_exchange(connection, permit, core)
+            }
+            Acquired::Open(permit) => {
+                self.clock.touch();
+                self.clock.begin_connect();
+                Ok(Flow::Go(Step::Resolve(permit)))
+            }
+            Acquired::Wait(ticket) => {
+                // In the queue only the resource timeout counts: nothing is on the network yet.
+                self.clock.check(false, &|| format!("waiting for a connection to {}", self.authority(core)))?;
+                Ok(Flow::Stay(Step::Acquire(Some(ticket)), Pause::Event))
+            }
+        }
+    }
+
+    pub(super) fn resolve(&mut self, permit: Permit, core: &Arc<TaskCore>) -> Result<Flow> {
+        let (host, port) = self.host(core)?;
+        let now = Instant::now();
+        if let Some(transaction) = self.measure() {
+            transaction.domain_lookup_start.get_or_insert(now);
+        }
+        match core.context.names.lookup(&host, port, now, &core.waker()) {
+            Lookup::Pending => {
+                self.clock.check(true, &|| format!("resolving {host}"))?;
+                Ok(Flow::Stay(Step::Resolve(permit), Pause::Event))
+            }
+            Lookup::Ready(addresses) => {
+                let addresses = addresses?;
+                log::debug!("task {}: {host} is at {addresses:?}", core.id);
+                let now = self.clock.touch();
+                if let Some(transaction) = self.measure() {
+                    transaction.domain_lookup_end = Some(now);
+                    transaction.connect_start = Some(now);
+                }
+                Ok(Flow::Go(Step::Dial(Dial::new(&host, port, addresses), permit)))
+            }
+        }
+    }
+
+    pub(super) fn dial(&mut self, mut dial: Dial, permit: Permit, core: &Arc<TaskCore>) -> Result<Flow> {
+        match dial.advance(Instant::now())? {
+            DialStep::Wait { until } => {
+                self.clock.check(true, &|| format!("connecting to {}", self.authority(core)))?;
+                self.clock.next_attempt = until;
+                Ok(Flow::Stay(Step::Dial(dial, permit), Pause::Io))
+            }
+            DialStep::Connected(socket) => {
+                self.clock.next_attempt = None;
+                let now = self.clock.touch();
+                let connection = Box::new(Connection::new(socket, Arc::clone(&core.context.buffers)));
+                log::debug!("task {}: connected to {:?}", core.id, connection.info().remote);
+                if let Some(transaction) = self.measure() {
+                    transaction.connect_end = Some(now);
+                }
+                if self.request(core).check()?.scheme() != "https" {
+                    self.clock.end_connect();
+                    return self.begin_exchange(connection, permit, core);
+                }
+                self.begin_tls(connection, permit, core, now)
+            }
+        }
+    }
+
+    #[cfg(not(feature = "tls"))]
+    fn begin_tls(&mut self, _: Box<Connection>, _: Permit, _: &Arc<TaskCore>, _: Instant) -> Result<Flow> {
+        Err(Error::new(ErrorKind::UnsupportedUrl, "https needs the feature `tls` of urlsession"))
+    }
+
+    #[cfg(feature = "tls")]
+    fn begin_tls(
+        &mut self,
+        mut connection: Box<Connection>,
+        permit: Permit,
+        core: &Arc<TaskCore>,
+        now: Instant,
+    ) -> Result<Flow> {
+        if let Some(transaction) = self.measure() {
+            transaction.secure_connection_start = Some(now);
+        }
+        let (host, _) = self.host(core)?;
+        let settings = core.context.tls.get_or_init(|| settings(&core.context)).as_ref().map_err(Error::clone)?;
+        connection.start_tls(settings, &host)?;
+        Ok(Flow::Go(Step::Handshake(connection, permit, Interest::READ)))
+    }
+
+    #[cfg(feature = "tls")]
+    pub(super) fn handshake(
+        &mut self,
+        mut connection: Box<Connection>,
+        permit: Permit,
+        core: &Arc<TaskCore>,
+        mode: Mode,
+    ) -> Result<Flow> {
+        self.interruptible(core, mode, &connection)?;
+        let waits = connection.handshake(self.clock.patience(mode));
+        if core.is_settled() {
+            return Err(Error::cancelled());
+        }
+        match waits? {
+            Some(interest) => {
+                self.clock.check(true, &|| format!("TLS handshake with {}", self.authority(core)))?;
+                connection.release_buffers();
+                Ok(Flow::Stay(Step::Handshake(connection, permit, interest), Pause::Io))
+            }
+            None => {
+                let now = self.clock.touch();
+                self.clock.end_connect();
+                if let Some(transaction) = self.measure() {
+                    transaction.secure_connection_end = Some(now);
+                    transaction.connect_end = Some(now);
+                }
+                self.begin_exchange(connection, permit, core)
+            }
+        }
+    }
+
+    /// From here on cancelling shuts the connection down, if this thread may sit in it.
+    pub(super) fn interruptible(
+        &self,
+        core: &Arc<TaskCore>,
+        mode: crate::task::core::Mode,
+        connection: &Connection,
+    ) -> Result<()> {
+        if matches!(mode, crate::task::core::Mode::Blocking { .. }) {
+            core.set_interrupt(Some(connection.socket()));
+            if core.is_settled() {
+                return Err(Error::cancelled());
+            }
+        }
+        Ok(())
+    }
+
+    fn begin_exchange(&mut self, connection: Box<Connection>, permit: Permit, core: &Arc<TaskCore>) -> Result<Flow> {
+        let (head, persistent) = self.encode(core)?;
+        let ConnectionInfo { local, remote, tls_version, tls_cipher_suite, .. } = *connection.info();
+        if let Some(transaction) = self.measure() {
+            transaction.local_address = local;
+            transaction.remote_address = remote;
+            transaction.tls_version = tls_version;
+            transaction.tls_cipher_suite = tls_cipher_suite;
+            transaction.request_header_bytes = head.len() as u64;
+        }
+        let request = self.request(core);
+        let body = request.get_body().as_bytes().map(|_| request.get_body().to_bytes()).unwrap_or_default();
+        let hold = request.expect_continue && !body.is_empty() && !self.retries.without_expect;
+        let configuration = &core.context.configuration;
+        let limits = Limits {
+            max_head_bytes: configuration.maximum_header_bytes,
+            max_headers: configuration.maximum_headers,
+        };
+        let mut exchange = Box::new(Exchange::new(connection, permit, head, body, hold, limits));
+        exchange.persistent = persistent;
+        self.converse_anew();
+        Ok(Flow::Go(Step::Converse(exchange, Interest::READ)))
+    }
+
+    fn host(&self, core: &Arc<TaskCore>) -> Result<(String, u16)> {
+        let url = self.request(core).check()?;
+        let host = url.host_str().unwrap_or_default().to_owned();
+        match url.port_or_known_default() {
+            Some(port) => Ok((host, port)),
+            None => Err(Error::new(ErrorKind::BadUrl, "the URL has no port")),
+        }
+    }
+
+    /// `host:port`, for messages.
+    pub(super) fn authority(&self, core: &Arc<TaskCore>) -> String {
+        self.host(core).map(|(host, port)| format!("{host}:{port}")).unwrap_or_default()
+    }
+}
+
+/// The TLS settings of a session, from its configuration.
+#[cfg(feature = "tls")]
+fn settings(context: &Context) -> Result<TlsSettings> {
+    use crate::tls::{CryptoProvider, RootCertificates, TlsVersion};
+    let properties = &context.configuration.tls;
+    let version = |version| match version {
+        TlsVersion::Tls12 => tls::TlsVersion::Tls12,
+        TlsVersion::Tls13 => tls::TlsVersion::Tls13,
+    };
+    let der = |certificates: &[crate::tls::Certificate]| {
+        certificates.iter().map(|certificate| certificate.as_rustls().clone()).collect::<Vec<_>>()
+    };
+    TlsSettings::new(&TlsOptions {
+        minimum: version(properties.minimum_version),
+        maximum: version(properties.maximum_version),
+        extra_roots: der(&properties.added_roots),
+        replaced_roots: match &properties.roots {
+            RootCertificates::Only(roots) => Some(der(roots)),
+            _ => None,
+        },
+        identity: properties
+            .client_identity
+            .as_ref()
+            .map(|identity| tls::Identity { chain: identity.chain().to_vec(), key: identity.key().clone_key() }),
+        accept_invalid: properties.accept_invalid_certificates,
+        #[cfg(feature = "platform-verifier")]
+        platform_verifier: matches!(properties.roots, RootCertificates::Platform),
+        #[cfg(not(feature = "platform-verifier"))]
+        platform_verifier: false,
+        provider: match properties.crypto_provider {
+            CryptoProvider::Ring => tls::Provider::Ring,
+            #[cfg(feature = "aws-lc-rs")]
+            CryptoProvider::AwsLcRs => tls::Provider::AwsLcRs,
+        },
+        alpn: vec![b"http/1.1".to_vec()],
+    })
+}
+
+#[allow(unused)]
+fn no_bytes() -> Bytes {
+    Bytes::new()
+}

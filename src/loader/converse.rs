@@ -1,0 +1,221 @@
+//! The request goes out, and heads come in until the final one is there.
+
+use super::{Flow, Loader, Pause, Step};
+use crate::error::{Error, ErrorKind, Result};
+use crate::exchange::http1::{Exchange, Sending};
+use crate::head::ResponseHead;
+use crate::proto::http1::framing::{Framing, MessageFraming, Persistence, framing};
+use crate::proto::http1::head::ParsedHead;
+use crate::sync::Arc;
+use crate::sync::atomic::Ordering;
+use crate::sys::{Interest, Patience};
+use crate::task::core::{Mode, TaskCore};
+use http::{StatusCode, Version};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+/// How long the body waits for `100 Continue`; curl's figure.
+const EXPECT: Duration = Duration::from_secs(1);
+/// How many interim responses one request may get.
+const INTERIM: u32 = 32;
+
+/// What is remembered while the exchange goes on.
+#[derive(Default)]
+pub(super) struct Conversation {
+    begun: bool,
+    sent: bool,
+    hold_until: Option<Instant>,
+    interim: u32,
+    body_sent: usize,
+}
+
+impl Loader {
+    /// The next exchange begins.
+    pub(super) fn converse_anew(&mut self) {
+        self.conversation = Conversation::default();
+    }
+
+    pub(super) fn converse(&mut self, mut exchange: Box<Exchange>, core: &Arc<TaskCore>, mode: Mode) -> Result<Flow> {
+        self.interruptible(core, mode, exchange.connection())?;
+        if !std::mem::replace(&mut self.conversation.begun, true) {
+            let now = self.clock.touch();
+            if let Some(transaction) = self.measure() {
+                transaction.request_start = Some(now);
+            }
+        }
+        loop {
+            let mut sending = Sending::Complete;
+            if !self.conversation.sent {
+                sending = match exchange.send() {
+                    Ok(sending) => sending,
+                    Err(error) => return self.unsent(exchange, error, core),
+                };
+                self.count_sent(&exchange, core);
+                if sending == Sending::Complete {
+                    self.conversation.sent = true;
+                    let now = self.clock.touch();
+                    if let Some(transaction) = self.measure() {
+                        transaction.request_end = Some(now);
+                    }
+                    // The answer cannot be here yet.
+                    if matches!(mode, Mode::Parking) {
+                        exchange.rest();
+                        return Ok(Flow::Stay(Step::Converse(exchange, Interest::READ), Pause::Io));
+                    }
+                }
+            }
+            let patience = match sending {
+                Sending::Complete => self.clock.patience(mode),
+                Sending::Blocked | Sending::Held => Patience::Never,
+            };
+            let received = exchange.receive_head(patience);
+            if core.is_settled() {
+                return Err(Error::cancelled());
+            }
+            match received {
+                Err(error) => return self.unanswered(exchange, error, core),
+                Ok(Some((head, length))) => {
+                    let now = self.clock.touch();
+                    if let Some(transaction) = self.measure() {
+                        transaction.response_start.get_or_insert(now);
+                        transaction.response_header_bytes += length as u64;
+                    }
+                    if head.is_interim() {
+                        self.interim(&mut exchange, head, core)?;
+                        continue;
+                    }
+                    return self.respond(exchange, head, core);
+                }
+                Ok(None) => {}
+            }
+            self.clock.check(true, &|| match sending {
+                Sending::Blocked => format!("sending the request to {}", self.authority(core)),
+                _ => format!("waiting for the response of {}", self.authority(core)),
+            })?;
+            let interest = match sending {
+                Sending::Complete => Interest::READ,
+                Sending::Blocked => Interest::READ_WRITE,
+                Sending::Held => {
+                    let until = *self.conversation.hold_until.get_or_insert_with(|| Instant::now() + EXPECT);
+                    if Instant::now() >= until {
+                        log::debug!("task {}: no 100 Continue within {EXPECT:?}; the body goes out", core.id);
+                        exchange.release_body();
+                        self.clock.next_attempt = None;
+                        continue;
+                    }
+                    self.clock.next_attempt = Some(until);
+                    Interest::READ
+                }
+            };
+            exchange.rest();
+            return Ok(Flow::Stay(Step::Converse(exchange, interest), Pause::Io));
+        }
+    }
+
+    /// Counts what went out of the body.
+    fn count_sent(&mut self, exchange: &Exchange, core: &Arc<TaskCore>) {
+        let sent = exchange.body_sent();
+        if sent > self.conversation.body_sent {
+            self.conversation.body_sent = sent;
+            core.counts.sent.store(sent as u64, Ordering::Relaxed);
+            self.clock.touch();
+            if let Some(transaction) = self.measure() {
+                transaction.request_body_bytes = sent as u64;
+            }
+        }
+    }
+
+    /// Sending failed. The server may have answered before it closed (413, 401), and then that is
+    /// the result.
+    fn unsent(&mut self, mut exchange: Box<Exchange>, error: Error, core: &Arc<TaskCore>) -> Result<Flow> {
+        loop {
+            match exchange.receive_head(Patience::Never) {
+                Ok(Some((head, _))) if head.is_interim() => self.interim(&mut exchange, head, core)?,
+                Ok(Some((head, _))) => return self.respond(exchange, head, core),
+                _ => return self.unanswered(exchange, error, core),
+            }
+        }
+    }
+
+    /// A 1xx. RFC 9110, section 15.2: any number may come before the final response.
+    fn interim(&mut self, exchange: &mut Exchange, head: ParsedHead, core: &Arc<TaskCore>) -> Result<()> {
+        self.conversation.interim += 1;
+        if self.conversation.interim > INTERIM {
+            return Err(Error::new(
+                ErrorKind::CannotParseResponse,
+                format!("waiting for the response: more than {INTERIM} informational responses came instead"),
+            ));
+        }
+        log::debug!("task {}: {}", core.id, head.status);
+        if head.status == StatusCode::CONTINUE {
+            exchange.release_body();
+            self.clock.next_attempt = None;
+        }
+        if let Some(events) = core.events() {
+            let head = self.response_head(head, None, core)?;
+            core.tell(events, move |events, core| events.did_receive_informational(core, &head));
+        }
+        Ok(())
+    }
+
+    /// The final head is there.
+    fn respond(&mut self, mut exchange: Box<Exchange>, head: ParsedHead, core: &Arc<TaskCore>) -> Result<Flow> {
+        self.clock.next_attempt = None;
+        let request = self.request(core);
+        if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(Error::new(
+                ErrorKind::BadServerResponse,
+                "the server switched protocols (101), which it was not asked to do",
+            ));
+        }
+        if head.status == StatusCode::EXPECTATION_FAILED && self.retries.without_expectation(request) {
+            log::debug!("task {}: 417; once more without Expect", core.id);
+            return Ok(Flow::Go(Step::Prepare));
+        }
+        let MessageFraming { framing: body, persistence, coding } = framing(request.get_method(), &head)?;
+        if let Some(coding) = coding {
+            return Err(Error::new(
+                ErrorKind::BadServerResponse,
+                format!("the server compressed the transfer ({coding:?}), which it was not asked to do"),
+            ));
+        }
+        if !self.conversation.sent {
+            // An answer before the request was out: the rest of it is not wanted.
+            exchange.abandon_body();
+            let now = Instant::now();
+            if let Some(transaction) = self.measure() {
+                transaction.request_end = Some(now);
+            }
+        }
+        let version = head.version;
+        let status = head.status;
+        let persistent = exchange.persistent && persistence == Persistence::KeepAlive;
+        exchange.begin_body(body, persistent);
+        let head = self.response_head(head, Some(body), core)?;
+        log::debug!("task {}: {status}", core.id);
+        if let Some(transaction) = self.measure() {
+            transaction.status = Some(status);
+            transaction.network_protocol_name =
+                Some(if version == Version::HTTP_10 { "http/1.0" } else { "http/1.1" });
+        }
+        self.redirect_or_deliver(exchange, head, core)
+    }
+
+    /// The head as users see it.
+    fn response_head(&self, head: ParsedHead, body: Option<Framing>, core: &Arc<TaskCore>) -> Result<ResponseHead> {
+        let content_length = match body {
+            Some(Framing::Length(length)) => Some(length),
+            Some(Framing::None) => crate::proto::http1::framing::content_length(&head.headers).unwrap_or(None),
+            _ => None,
+        };
+        Ok(ResponseHead {
+            status: head.status,
+            version: head.version,
+            headers: head.headers,
+            url: self.request(core).check()?.clone(),
+            decoded: false,
+            content_length,
+            trailers: OnceLock::new(),
+        })
+    }
+}

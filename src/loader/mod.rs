@@ -1,0 +1,287 @@
+//! The life of one HTTP task, as a value that is carried on by whoever has claimed it.
+//!
+//! ```text
+//! prepare ─▶ acquire ─▶ resolve ─▶ dial ─▶ handshake ─▶ converse ─▶ respond ─▶ body ─▶ finish
+//!    ▲          └──────── a kept-alive connection ────────▲  │          │        │
+//!    └──────────────── redirect, or a retry on a fresh connection ◀─────┘        └▶ a reader takes it
+//! ```
+//!
+//! Each step is a function from what it was given to what comes next; there is a file for each
+//! group of them. What a step needs to wait for it says, and is called again.
+
+mod body;
+mod clock;
+mod connect;
+mod converse;
+mod prepare;
+mod redirect;
+mod retry;
+
+use crate::connection::dial::Dial;
+use crate::connection::idle::{Permit, Ticket};
+use crate::connection::transport::Connection;
+use crate::disposition::{RedirectDecision, ResponseDisposition};
+use crate::error::{Error, Result};
+use crate::exchange::http1::Exchange;
+use crate::head::ResponseHead;
+use crate::metrics::{TaskMetrics, TransactionMetrics};
+use crate::request::Request;
+use crate::response::Response;
+use crate::sync::{Arc, Mutex, lock};
+use crate::sys::{Interest, Socket};
+use crate::task::core::{Advance, Events, Mode, Outcome, ReadStep, TaskCore, Work};
+use body::Receiving;
+use bytes::Bytes;
+use clock::Clock;
+use std::time::{Instant, SystemTime};
+
+/// See the module's documentation.
+pub(crate) struct Loader {
+    /// The request that is carried out now, if it is not the original one.
+    request: Option<Request>,
+    step: Step,
+    clock: Clock,
+    begun: Option<Instant>,
+    transactions: Vec<TransactionMetrics>,
+    redirects: u32,
+    retries: retry::Retries,
+    answer: Slot,
+    paused: bool,
+}
+
+/// Where the task stands.
+enum Step {
+    Prepare,
+    Acquire(Option<Ticket>),
+    Resolve(Permit),
+    Dial(Dial, Permit),
+    #[cfg(feature = "tls")]
+    Handshake(Box<Connection>, Permit, Interest),
+    Converse(Box<Exchange>, Interest),
+    /// The delegate is asked about a redirect.
+    Redirecting(Box<Exchange>, Arc<ResponseHead>, Box<Request>),
+    /// The delegate is asked about the response.
+    Responding(Box<Receiving>),
+    Body(Box<Receiving>),
+    /// All is received, and on its way to the delegate.
+    Delivering(Arc<ResponseHead>),
+    Over,
+}
+
+/// What a step leads to.
+enum Flow {
+    Go(Step),
+    /// The same step again, when something has happened.
+    Stay(Step, Pause),
+    Done(Response<Bytes>),
+}
+
+/// What a step waits for.
+enum Pause {
+    Io,
+    Event,
+    /// An answer of the delegate's: the idle timeout stands still.
+    Answer,
+    Yield,
+    Reader,
+}
+
+/// A delegate's answer, once it is there.
+type Slot = Arc<Mutex<Option<Answer>>>;
+
+enum Answer {
+    Redirect(RedirectDecision),
+    Response(ResponseDisposition),
+}
+
+impl Loader {
+    pub(crate) fn new() -> Self {
+        Loader {
+            request: None,
+            step: Step::Prepare,
+            clock: Clock::new(),
+            begun: None,
+            transactions: Vec::new(),
+            redirects: 0,
+            retries: retry::Retries::default(),
+            answer: Slot::default(),
+            paused: false,
+        }
+    }
+
+    /// Goes from step to step until there is something to wait for.
+    fn go(&mut self, core: &Arc<TaskCore>, mode: Mode) -> Advance {
+        if self.begun.is_none() {
+            let now = Instant::now();
+            self.begun = Some(now);
+            self.clock.begin(core, now);
+        }
+        loop {
+            if core.is_settled() {
+                return Advance::Done(Err(Error::cancelled()));
+            }
+            if core.is_suspended() {
+                self.pause();
+                return Advance::Wait(None);
+            }
+            if std::mem::take(&mut self.paused) {
+                self.clock.resume(core);
+            }
+            let step = std::mem::replace(&mut self.step, Step::Over);
+            let flow = self.next(step, core, mode);
+            match flow {
+                Ok(Flow::Go(step)) => self.step = step,
+                Ok(Flow::Done(response)) => {
+                    self.log_end(core, &response);
+                    return Advance::Done(Ok(response));
+                }
+                Ok(Flow::Stay(step, pause)) => {
+                    self.step = step;
+                    return match pause {
+                        Pause::Io => Advance::Park(self.clock.deadline(true)),
+                        Pause::Event => Advance::Wait(self.clock.deadline(matches!(self.step, Step::Resolve(_)))),
+                        Pause::Answer => Advance::Wait(self.clock.deadline(false)),
+                        Pause::Yield => Advance::Yield,
+                        Pause::Reader => Advance::Streaming,
+                    };
+                }
+                Err(error) => return Advance::Done(Err(self.describe(core, error))),
+            }
+        }
+    }
+
+    fn next(&mut self, step: Step, core: &Arc<TaskCore>, mode: Mode) -> Result<Flow> {
+        match step {
+            Step::Prepare => self.prepare(core),
+            Step::Acquire(ticket) => self.acquire(ticket, core),
+            Step::Resolve(permit) => self.resolve(permit, core),
+            Step::Dial(dial, permit) => self.dial(dial, permit, core),
+            #[cfg(feature = "tls")]
+            Step::Handshake(connection, permit, _) => self.handshake(connection, permit, core, mode),
+            Step::Converse(exchange, _) => self.converse(exchange, core, mode),
+            Step::Redirecting(exchange, head, request) => self.redirecting(exchange, head, request, core),
+            Step::Responding(receiving) => self.responding(receiving, core),
+            Step::Body(receiving) => self.body(receiving, core, mode),
+            Step::Delivering(head) => self.deliver(head, core),
+            Step::Over => Err(Error::new(crate::ErrorKind::Unknown, "a task was carried on after its end")),
+        }
+    }
+
+    /// The request that is carried out now.
+    fn request<'a>(&'a self, core: &'a TaskCore) -> &'a Request {
+        self.request.as_ref().unwrap_or(&core.original)
+    }
+
+    /// The measurements of the exchange that goes on.
+    fn measure(&mut self) -> Option<&mut TransactionMetrics> {
+        self.transactions.last_mut()
+    }
+
+    /// Asks the delegate something, on its lane. The answer comes into the slot, and wakes the task.
+    fn ask(
+        &self,
+        core: &Arc<TaskCore>,
+        events: Arc<dyn Events>,
+        ask: impl FnOnce(&dyn Events, &Arc<TaskCore>) -> Answer + Send + 'static,
+        default: Answer,
+    ) {
+        let slot = Arc::clone(&self.answer);
+        let asker = Arc::clone(core);
+        core.context.lane.post(Box::new(move || {
+            let answer = if asker.is_settled() {
+                default
+            } else {
+                crate::engine::events::contain(|| ask(events.as_ref(), &asker)).unwrap_or(default)
+            };
+            *lock(&slot) = Some(answer);
+            asker.wake();
+        }));
+    }
+
+    fn answered(&self) -> Option<Answer> {
+        lock(&self.answer).take()
+    }
+
+    fn pause(&mut self) {
+        self.paused = true;
+        // A suspended task does not keep its place in the queue, nor a connection it has not used.
+        if let Step::Acquire(ticket) = &mut self.step {
+            *ticket = None;
+        }
+    }
+
+    /// Says in an error what it is about.
+    fn describe(&self, core: &Arc<TaskCore>, error: Error) -> Error {
+        let error = match self.request(core).get_url() {
+            Some(url) if error.url().is_none() => error.with_url(url),
+            _ => error,
+        };
+        let error = match core.head() {
+            Some(head) => error.with_response(head),
+            None => error,
+        };
+        log::debug!("task {}: {error}", core.id);
+        error
+    }
+
+    fn log_end(&self, core: &Arc<TaskCore>, response: &Response<Bytes>) {
+        log::debug!(
+            "task {}: {} {} with {} bytes",
+            core.id,
+            response.status(),
+            crate::error::redacted(&response.url),
+            core.counts.received()
+        );
+    }
+}
+
+impl Work for Loader {
+    fn advance(&mut self, core: &Arc<TaskCore>, mode: Mode) -> Advance {
+        self.go(core, mode)
+    }
+
+    fn read(&mut self, core: &Arc<TaskCore>, buffer: &mut [u8], mode: Mode) -> ReadStep {
+        if core.is_suspended() {
+            self.pause();
+            return ReadStep::Wait(None);
+        }
+        if std::mem::take(&mut self.paused) {
+            self.clock.resume(core);
+        }
+        match self.read_body(core, buffer, mode) {
+            Ok(step) => step,
+            Err(error) => ReadStep::Done(Err(self.describe(core, error))),
+        }
+    }
+
+    fn sources(&self, each: &mut dyn FnMut(&Arc<Socket>, Interest)) {
+        match &self.step {
+            Step::Dial(dial, _) => dial.sources(each),
+            #[cfg(feature = "tls")]
+            Step::Handshake(connection, _, interest) => each(connection.socket(), *interest),
+            Step::Converse(exchange, interest) => each(exchange.connection().socket(), *interest),
+            Step::Body(receiving) => each(receiving.exchange.connection().socket(), Interest::READ),
+            _ => {}
+        }
+    }
+
+    fn end(mut self: Box<Self>, core: &Arc<TaskCore>) -> TaskMetrics {
+        // Connections, permits and places in queues go with the step.
+        self.step = Step::Over;
+        let ended = Instant::now();
+        let begun = self.begun.unwrap_or(ended);
+        let _ = core;
+        let transactions = std::mem::take(&mut self.transactions);
+        TaskMetrics::new(begun, ended, self.redirects, transactions)
+    }
+}
+
+/// The outcome of a task whose body went elsewhere.
+fn without_body(head: Arc<ResponseHead>) -> Outcome {
+    Ok(Response::new(head, Bytes::new()))
+}
+
+#[allow(dead_code)]
+fn wall_clock(at: Instant) -> SystemTime {
+    SystemTime::now() - at.elapsed()
+}

@@ -1,0 +1,102 @@
+//! Before anything is sent: is the request sound, and what will its head be.
+
+use super::{Flow, Loader, Step};
+use crate::connection::idle::{Origin, Want};
+use crate::error::{Result, redacted};
+use crate::metrics::TransactionMetrics;
+use crate::proto::http1::framing::Persistence;
+use crate::proto::http1::request::{BodyLength, TargetForm, encode_head};
+use crate::request::{Request, basic_authorization, percent_decoded};
+use crate::sync::Arc;
+use crate::task::core::TaskCore;
+use http::header::{AUTHORIZATION, EXPECT};
+use http::{HeaderValue, Method};
+use std::time::Instant;
+use url::{Position, Url};
+
+impl Loader {
+    pub(super) fn prepare(&mut self, core: &Arc<TaskCore>) -> Result<Flow> {
+        let now = Instant::now();
+        let request = self.request(core);
+        core.context.configuration.check()?;
+        request.check()?;
+        let mut transaction = TransactionMetrics::new(now, request.get_method().clone());
+        transaction.url = request.get_url().cloned();
+        if log::log_enabled!(log::Level::Debug) {
+            if let Some(url) = request.get_url() {
+                log::debug!("task {}: {} {}", core.id, request.get_method(), redacted(url));
+            }
+        }
+        self.transactions.push(transaction);
+        Ok(Flow::Go(Step::Acquire(None)))
+    }
+
+    /// What kind of connection the request needs.
+    pub(super) fn want(&self, core: &Arc<TaskCore>) -> Want {
+        Want {
+            priority: core.priority(),
+            certain: !self.request(core).get_method().is_idempotent(),
+            fresh: self.retries.wants_fresh_connection(),
+        }
+    }
+
+    /// The request's origin in the session's pool.
+    pub(super) fn origin(&self, core: &Arc<TaskCore>) -> Result<Arc<Origin>> {
+        let url = self.request(core).check()?;
+        let origins = &core.context.origins;
+        if url.username().is_empty() && url.password().is_none() {
+            return Ok(origins.get(&url[..Position::BeforePath]));
+        }
+        let mut bare = url.clone();
+        let _ = bare.set_username("");
+        let _ = bare.set_password(None);
+        Ok(origins.get(&bare[..Position::BeforePath]))
+    }
+
+    /// The head as it goes on the wire, and whether the connection may persist after it.
+    pub(super) fn encode(&self, core: &Arc<TaskCore>) -> Result<(Vec<u8>, bool)> {
+        let request = self.request(core);
+        let url = request.check()?;
+        let body = request.get_body();
+        let length = match body.len() {
+            Some(0) => BodyLength::None,
+            Some(length) => BodyLength::Known(length),
+            None => BodyLength::Chunked,
+        };
+        let mut head = Vec::new();
+        let encode = |head: &mut Vec<u8>, headers| {
+            let defaults = &core.context.defaults;
+            encode_head(head, request.get_method(), url, headers, defaults, length, TargetForm::Origin)
+        };
+        let authorization = authorization(request, url)?;
+        let expect = request.expect_continue && !body.is_empty() && !self.retries.without_expect;
+        let persistence = if authorization.is_none() && !expect {
+            encode(&mut head, request.get_headers())
+        } else {
+            let mut headers = request.get_headers().clone();
+            if let Some(value) = authorization {
+                crate::header::insert(&mut headers, AUTHORIZATION, value)?;
+            }
+            if expect {
+                crate::header::insert(&mut headers, EXPECT, HeaderValue::from_static("100-continue"))?;
+            }
+            encode(&mut head, &headers)
+        };
+        Ok((head, persistence == Persistence::KeepAlive))
+    }
+}
+
+/// Basic credentials of the URL, which are not sent in the request line (RFC 3986, section 3.2.1).
+fn authorization(request: &Request, url: &Url) -> Result<Option<HeaderValue>> {
+    if (url.username().is_empty() && url.password().is_none()) || request.get_headers().contains_key(AUTHORIZATION) {
+        return Ok(None);
+    }
+    let decode = |text| String::from_utf8_lossy(&percent_decoded(text)).into_owned();
+    let value = basic_authorization(&decode(url.username()), &decode(url.password().unwrap_or_default()))?;
+    Ok(Some(value))
+}
+
+/// Methods of RFC 9110, section 9.2.2.
+pub(super) fn is_idempotent(method: &Method) -> bool {
+    method.is_idempotent()
+}

@@ -1,0 +1,165 @@
+//! Redirects: whether to follow, with the delegate's say, and the change to the next request.
+
+use super::{Answer, Flow, Loader, Pause, Step};
+use crate::body::Body;
+use crate::disposition::RedirectDecision;
+use crate::error::{Error, ErrorKind, Result, redacted};
+use crate::exchange::http1::{self, Exchange};
+use crate::head::ResponseHead;
+use crate::proto::redirect::{Asked, NewRequest, Redirect, Rules, redirect};
+use crate::request::Request;
+use crate::sync::Arc;
+use crate::sys::Patience;
+use crate::task::core::TaskCore;
+use std::time::Instant;
+
+/// A redirect's body is received to keep the connection, if it is there already and no larger.
+const DRAIN: usize = 64 * 1024;
+
+impl Loader {
+    pub(super) fn redirect_or_deliver(
+        &mut self,
+        exchange: Box<Exchange>,
+        head: ResponseHead,
+        core: &Arc<TaskCore>,
+    ) -> Result<Flow> {
+        if !head.status.is_redirection() {
+            return self.begin_response(exchange, head, core);
+        }
+        let request = self.request(core);
+        let configuration = &core.context.configuration;
+        let asked = Asked {
+            method: request.get_method(),
+            url: request.check()?,
+            headers: request.get_headers(),
+            has_body: !request.get_body().is_empty(),
+        };
+        let rules = Rules {
+            allow_downgrade: configuration.allow_insecure_redirects,
+            strip_always: configuration.strip_authorization_on_redirect,
+        };
+        let new = match redirect(&asked, head.status, &head.headers, rules)? {
+            Redirect::Deliver => return self.begin_response(exchange, head, core),
+            Redirect::Follow(new) => new,
+        };
+        let proposed = proposed(request, *new);
+        let head = Arc::new(head);
+        match core.events() {
+            None => self.follow(exchange, proposed, core),
+            Some(events) => {
+                let (shown, asked) = (Arc::clone(&head), proposed.clone());
+                self.ask(
+                    core,
+                    events,
+                    move |events, core| Answer::Redirect(events.will_redirect(core, &shown, asked)),
+                    Answer::Redirect(RedirectDecision::Follow(proposed.clone())),
+                );
+                Ok(Flow::Go(Step::Redirecting(exchange, head, Box::new(proposed))))
+            }
+        }
+    }
+
+    pub(super) fn redirecting(
+        &mut self,
+        exchange: Box<Exchange>,
+        head: Arc<ResponseHead>,
+        proposed: Box<Request>,
+        core: &Arc<TaskCore>,
+    ) -> Result<Flow> {
+        match self.answered() {
+            None => {
+                self.clock.check(false, &|| "waiting for the delegate to decide on a redirect".into())?;
+                Ok(Flow::Stay(Step::Redirecting(exchange, head, proposed), Pause::Answer))
+            }
+            Some(Answer::Redirect(RedirectDecision::Stop)) => {
+                self.clock.touch();
+                match Arc::try_unwrap(head) {
+                    Ok(head) => self.begin_response(exchange, head, core),
+                    // The event that showed it is about to let go of it.
+                    Err(shared) => self.begin_response(exchange, copied(&shared), core),
+                }
+            }
+            Some(Answer::Redirect(RedirectDecision::Follow(request))) => {
+                self.clock.touch();
+                self.follow(exchange, request, core)
+            }
+            Some(Answer::Response(_)) => self.follow(exchange, *proposed, core),
+        }
+    }
+
+    fn follow(&mut self, mut exchange: Box<Exchange>, request: Request, core: &Arc<TaskCore>) -> Result<Flow> {
+        let limit = self.request(core).redirect_limit.unwrap_or(core.context.configuration.redirect_limit);
+        if self.redirects >= limit {
+            let error = Error::new(
+                ErrorKind::HttpTooManyRedirects,
+                format!("following redirects: there were more than {limit}; see Configuration::redirect_limit"),
+            );
+            return Err(match request.get_url() {
+                Some(url) => error.with_url(url),
+                None => error,
+            });
+        }
+        self.redirects += 1;
+        if let Some(url) = request.get_url() {
+            log::debug!("task {}: redirected to {}", core.id, redacted(url));
+        }
+        let now = Instant::now();
+        let received = drain(&mut exchange)?;
+        if let Some(transaction) = self.measure() {
+            transaction.response_end = Some(now);
+            transaction.response_body_bytes = received;
+        }
+        core.set_interrupt(None);
+        exchange.finish(now);
+        core.set_current(request.clone());
+        self.request = Some(request);
+        self.retries.begin_anew();
+        Ok(Flow::Go(Step::Prepare))
+    }
+}
+
+/// The request that a redirect leads to, with everything else as it was.
+fn proposed(request: &Request, new: NewRequest) -> Request {
+    let mut next = request.clone();
+    next.method = new.method;
+    next.url = Ok(new.url);
+    next.headers = new.headers;
+    if !new.keep_body {
+        next.body = Body::empty();
+        next.expect_continue = false;
+    }
+    next
+}
+
+/// Takes what is there of the body, without waiting for more.
+fn drain(exchange: &mut Exchange) -> Result<u64> {
+    let mut taken = 0;
+    while taken < DRAIN {
+        match exchange.receive_piece(Patience::Never) {
+            Ok(http1::Body::Piece) => {
+                let count = exchange.piece().len();
+                exchange.take(count);
+                taken += count;
+            }
+            // What is wrong with the body of a redirect harms nobody but the connection.
+            Ok(http1::Body::Nothing | http1::Body::End) => break,
+            Err(_) => {
+                exchange.persistent = false;
+                break;
+            }
+        }
+    }
+    Ok(exchange.body_received())
+}
+
+fn copied(head: &ResponseHead) -> ResponseHead {
+    ResponseHead {
+        status: head.status,
+        version: head.version,
+        headers: head.headers.clone(),
+        url: head.url.clone(),
+        decoded: head.decoded,
+        content_length: head.content_length,
+        trailers: Default::default(),
+    }
+}

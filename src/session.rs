@@ -1,0 +1,363 @@
+//! Sessions: what makes tasks, and what those share.
+
+use crate::configuration::Configuration;
+use crate::connection::idle::Origins;
+use crate::connection::resolve::Names;
+use crate::delegate::{Chain, Delegate, DelegateQueue};
+use crate::error::Result;
+use crate::loader::Loader;
+use crate::proto::coding;
+use crate::request::{IntoUrl, Request};
+use crate::response::Response;
+use crate::sync::{Arc, Mutex, lock};
+use crate::task::core::{Context, Events, Kind, TaskCore};
+use crate::task::{AnyTask, DataTask, Task};
+use bytes::Bytes;
+use http::header::{ACCEPT, ACCEPT_ENCODING, HeaderName, HeaderValue, USER_AGENT};
+use std::fmt;
+use std::sync::{OnceLock, Weak};
+
+/// Makes tasks that share connections, limits and a delegate. `URLSession`.
+///
+/// Cloning gives the same session. It lives until its last handle is dropped and its last task has
+/// ended; dropping the handles cancels nothing. A session holds its delegate until it is invalidated
+/// or dropped, so a delegate that holds its session keeps both alive until the session is invalidated.
+///
+/// ```no_run
+/// use urlsession::Session;
+///
+/// let session = Session::shared();
+/// let tasks: Vec<_> = ["https://example.com/a", "https://example.com/b"]
+///     .iter()
+///     .map(|url| {
+///         let task = session.data_task(url);
+///         task.resume();
+///         task
+///     })
+///     .collect();
+/// for task in &tasks {
+///     println!("{}", task.wait()?.status());
+/// }
+/// # Ok::<(), urlsession::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Session(Arc<Inner>);
+
+struct Inner {
+    context: Arc<Context>,
+    delegate: Mutex<Option<Arc<dyn Delegate>>>,
+    events: Mutex<Option<Arc<dyn Events>>>,
+    queue: DelegateQueue,
+    own_queue: bool,
+    description: Mutex<Option<String>>,
+    shared: bool,
+}
+
+/// The tasks of a session, by kind.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Tasks {
+    /// Data tasks.
+    pub data: Vec<DataTask>,
+}
+
+impl Session {
+    /// The session that all of the program shares, with the default configuration and without a
+    /// delegate. Invalidating it has no effect. `URLSession.shared`.
+    pub fn shared() -> Session {
+        static SHARED: OnceLock<Session> = OnceLock::new();
+        SHARED.get_or_init(|| Session::builder().build_as(true)).clone()
+    }
+
+    /// A session with a configuration, which is copied.
+    pub fn new(configuration: Configuration) -> Session {
+        Session::builder().configuration(configuration).build()
+    }
+
+    /// A session with a delegate or a delegate queue.
+    pub fn builder() -> SessionBuilder {
+        SessionBuilder { configuration: Configuration::default(), delegate: None, queue: None }
+    }
+
+    /// A task that requests something, suspended. Takes a URL, or a [`Request`].
+    ///
+    /// Never fails and never blocks: what is wrong with the request is the error of the task.
+    pub fn data_task(&self, request: impl Into<Request>) -> DataTask {
+        let events = lock(&self.0.events).clone();
+        let core =
+            TaskCore::new(&self.0.context, Kind::Data, request.into(), Box::new(Loader::new()), events.clone());
+        if let Some(events) = events {
+            crate::engine::events::contain(|| events.did_create(&core));
+        }
+        Task::from_core(core)
+    }
+
+    /// The tasks that were made and have not completed, by kind.
+    pub fn tasks(&self) -> Tasks {
+        Tasks { data: self.all_tasks().iter().filter_map(AnyTask::as_data).collect() }
+    }
+
+    /// The tasks that were made and have not completed, in the order in which they were made. A task
+    /// that was never started is listed as long as somebody has a handle of it.
+    pub fn all_tasks(&self) -> Vec<AnyTask> {
+        self.0.context.tasks().into_iter().map(Task::from_core).collect()
+    }
+
+    /// Takes no new tasks, lets those that are there end, and then lets go of the delegate, the
+    /// threads and the connections. Returns at once. A suspended task ends when it is resumed or
+    /// cancelled. Tasks made afterwards fail with
+    /// [`ErrorKind::SessionInvalidated`](crate::ErrorKind::SessionInvalidated).
+    pub fn finish_tasks_and_invalidate(&self) {
+        self.invalidate();
+    }
+
+    /// Cancels all tasks, and does what [`finish_tasks_and_invalidate`](Session::finish_tasks_and_invalidate) does.
+    pub fn invalidate_and_cancel(&self) {
+        if self.invalidate() {
+            for task in self.0.context.tasks() {
+                task.cancel();
+            }
+        }
+    }
+
+    /// Closes idle connections and forgets resolved names: later requests use new ones. Connections
+    /// in use are not kept after their exchange.
+    pub fn flush(&self) {
+        let context = &self.0.context;
+        context.origins.flush();
+        context.names.clear();
+        context.buffers.clear();
+    }
+
+    /// Forgets everything that the session remembers: its connections, names, and TLS sessions with
+    /// the connections they belong to.
+    pub fn reset(&self) {
+        self.flush();
+        #[cfg(feature = "tls")]
+        self.0.context.forget_tls();
+    }
+
+    /// The label that was given to the session.
+    pub fn description(&self) -> Option<String> {
+        lock(&self.0.description).clone()
+    }
+
+    /// Gives the session a label, of which nothing depends. `sessionDescription`.
+    pub fn set_description(&self, description: impl Into<Option<String>>) {
+        *lock(&self.0.description) = description.into();
+    }
+
+    /// A copy of the configuration.
+    pub fn configuration(&self) -> Configuration {
+        self.0.context.configuration.clone()
+    }
+
+    /// The delegate. `None` once the session is invalid.
+    pub fn delegate(&self) -> Option<Arc<dyn Delegate>> {
+        lock(&self.0.delegate).clone()
+    }
+
+    /// The queue on which handlers and delegate methods run.
+    pub fn delegate_queue(&self) -> DelegateQueue {
+        self.0.queue.clone()
+    }
+
+    fn invalidate(&self) -> bool {
+        if self.0.shared {
+            return false;
+        }
+        // The context runs this when the last task has ended, and may outlive this handle.
+        let session = Arc::clone(&self.0);
+        self.0.context.invalidate(Box::new(move || {
+            let lane = Arc::clone(&session.queue.0);
+            lane.post(Box::new(move || {
+                let delegate = lock(&session.delegate).clone();
+                if let Some(delegate) = delegate {
+                    crate::engine::events::contain(|| delegate.did_become_invalid(None));
+                }
+                drop(lock(&session.delegate).take());
+                drop(lock(&session.events).take());
+                session.close();
+            }));
+        }))
+    }
+}
+
+impl Inner {
+    fn close(&self) {
+        self.context.origins.flush();
+        self.context.buffers.clear();
+        self.context.pool.shared().close();
+        if self.own_queue {
+            self.queue.0.close();
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // Tasks hold the context, not this: those that run go on, and their threads end when idle.
+        if self.own_queue && self.context.tasks().is_empty() {
+            self.close();
+        }
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("description", &self.description())
+            .field("tasks", &self.all_tasks().len())
+            .field("invalidated", &self.0.context.is_invalidated())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Makes a [`Session`].
+#[must_use]
+pub struct SessionBuilder {
+    configuration: Configuration,
+    delegate: Option<Arc<dyn Delegate>>,
+    queue: Option<DelegateQueue>,
+}
+
+impl SessionBuilder {
+    /// The configuration; [`Configuration::default`] without.
+    pub fn configuration(mut self, configuration: Configuration) -> Self {
+        self.configuration = configuration;
+        self
+    }
+
+    /// The delegate.
+    pub fn delegate(mut self, delegate: impl Delegate) -> Self {
+        self.delegate = Some(Arc::new(delegate));
+        self
+    }
+
+    /// Where handlers and delegate methods run; [`DelegateQueue::serial`] without.
+    pub fn delegate_queue(mut self, queue: DelegateQueue) -> Self {
+        self.queue = Some(queue);
+        self
+    }
+
+    /// The session.
+    pub fn build(self) -> Session {
+        self.build_as(false)
+    }
+
+    fn build_as(self, shared: bool) -> Session {
+        let SessionBuilder { configuration, delegate, queue } = self;
+        let own_queue = queue.is_none();
+        let queue = queue.unwrap_or_else(DelegateQueue::serial);
+        let context = context(configuration, &queue);
+        let events = delegate.as_ref().map(|delegate| Chain::new(Arc::clone(delegate), None));
+        Session(Arc::new(Inner {
+            context,
+            delegate: Mutex::new(delegate),
+            events: Mutex::new(events),
+            queue,
+            own_queue,
+            description: Mutex::new(None),
+            shared,
+        }))
+    }
+}
+
+impl fmt::Debug for SessionBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionBuilder").field("configuration", &self.configuration).finish_non_exhaustive()
+    }
+}
+
+/// Puts together what the tasks of a session share.
+fn context(configuration: Configuration, queue: &DelegateQueue) -> Arc<Context> {
+    Arc::new_cyclic(|weak: &Weak<Context>| {
+        let weak = weak.clone();
+        let pool = crate::engine::pool::Pool::new(
+            configuration.maximum_workers,
+            Box::new(move || {
+                if let Some(context) = weak.upgrade() {
+                    context.origins.prune();
+                    context.buffers.clear();
+                }
+            }),
+        );
+        let threads = Arc::clone(pool.shared());
+        let names = Names::new(
+            configuration.resolver.clone(),
+            std::sync::Arc::new(move |lookup: Box<dyn FnOnce() + Send>| threads.call(lookup)),
+        );
+        let origins = Origins::new(
+            configuration.maximum_connections_per_host,
+            configuration.idle_connection_timeout,
+            configuration.get_maximum_idle_connections_per_host(),
+        );
+        let defaults = defaults(&configuration);
+        Context::new(configuration, defaults, pool, Arc::clone(&queue.0), origins, names)
+    })
+}
+
+/// The headers that requests get which do not have them.
+fn defaults(configuration: &Configuration) -> Vec<(HeaderName, HeaderValue)> {
+    let mut defaults: Vec<(HeaderName, HeaderValue)> = Vec::new();
+    let additional = &configuration.additional_headers;
+    defaults.extend(additional.iter().map(|(name, value)| (name.clone(), value.clone())));
+    let mut add = |name: HeaderName, value: Option<HeaderValue>| {
+        if let Some(value) = value {
+            if !additional.contains_key(&name) {
+                defaults.push((name, value));
+            }
+        }
+    };
+    add(USER_AGENT, configuration.user_agent.clone());
+    add(ACCEPT, Some(HeaderValue::from_static("*/*")));
+    if configuration.automatic_decoding {
+        add(ACCEPT_ENCODING, coding::accept_encoding().map(HeaderValue::from_static));
+    }
+    defaults
+}
+
+macro_rules! shorthand {
+    ($($(#[$doc:meta])* $name:ident = $constructor:ident;)*) => {
+        $(
+            $(#[$doc])*
+            ///
+            /// # Errors
+            /// Whatever kept the response from arriving. An error status is a response, not an error.
+            pub fn $name(url: impl IntoUrl) -> Result<Response<Bytes>> {
+                Session::shared().data_task(Request::$constructor(url)).wait()
+            }
+        )*
+    };
+}
+
+shorthand! {
+    /// GETs a URL on the shared session and waits for the response.
+    ///
+    /// ```no_run
+    /// let page = urlsession::get("https://example.com/")?;
+    /// println!("{} {}", page.status(), page.text()?);
+    /// # Ok::<(), urlsession::Error>(())
+    /// ```
+    get = get;
+    /// Requests the head of a URL on the shared session and waits for the response.
+    head = head;
+    /// DELETEs a URL on the shared session and waits for the response.
+    delete = delete;
+}
+
+/// POSTs a body to a URL on the shared session and waits for the response.
+///
+/// # Errors
+/// Whatever kept the response from arriving. An error status is a response, not an error.
+pub fn post(url: impl IntoUrl, body: impl Into<crate::Body>) -> Result<Response<Bytes>> {
+    Session::shared().data_task(Request::post(url).body(body)).wait()
+}
+
+/// PUTs a body to a URL on the shared session and waits for the response.
+///
+/// # Errors
+/// Whatever kept the response from arriving. An error status is a response, not an error.
+pub fn put(url: impl IntoUrl, body: impl Into<crate::Body>) -> Result<Response<Bytes>> {
+    Session::shared().data_task(Request::put(url).body(body)).wait()
+}
