@@ -1,6 +1,7 @@
 //! Apple's URLSession for Rust programs without an async runtime.
 #![allow(dead_code)]
 
+mod connection;
 mod error;
 mod head;
 mod sync;
