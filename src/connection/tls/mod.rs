@@ -233,6 +233,9 @@ impl TlsStream {
 
     /// Appends to `outgoing` that nothing more will be sent. Does nothing when that was said
     /// already, the handshake is not done, or the connection has failed.
+    ///
+    /// What the server sends may still be decrypted. In debug builds rustls 0.23 panics there if it
+    /// is damaged, since it wants to send an alert and asserts that `close_notify` is the last.
     pub(crate) fn close_notify(&mut self, outgoing: &mut Vec<u8>) {
         if self.phase == Phase::Handshake || self.has_sent_close || self.failure.is_some() {
             return;

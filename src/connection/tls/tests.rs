@@ -714,6 +714,36 @@ fn roots_are_bundled_extra_or_replaced() {
     assert!(TlsSettings::new(&none).is_err());
 }
 
+#[cfg(feature = "aws-lc-rs")]
+#[test]
+fn either_provider_may_be_chosen_when_both_are_there() {
+    let (authority, settings, server) = example();
+    Pair::new(&settings, &server).handshake().expect("a handshake with ring");
+    let settings = settings_with(&authority, |options| options.provider = Provider::AwsLcRs);
+    Pair::new(&settings, &server).handshake().expect("a handshake with aws-lc-rs");
+}
+
+#[test]
+fn the_platform_may_judge() {
+    let (authority, _, server) = example();
+    let options = TlsOptions {
+        platform_verifier: true,
+        extra_roots: vec![authority.root()],
+        ..TlsOptions::default()
+    };
+    match TlsSettings::new(&options) {
+        Ok(settings) => {
+            assert!(cfg!(feature = "platform-verifier"));
+            Pair::new(&settings, &server).handshake().expect("a handshake");
+            let strange = Authority::new("Some Proxy").issue(&["example.com"], |_| ());
+            let server = Arc::new(server_config(&strange, BOTH));
+            let error = Pair::new(&settings, &server).handshake().expect_err("an unknown root");
+            assert_eq!(error.kind(), ErrorKind::ServerCertificateHasUnknownRoot);
+        }
+        Err(error) => assert!(error.to_string().contains("feature platform-verifier"), "{error}"),
+    }
+}
+
 #[test]
 fn anything_is_accepted_on_request_but_not_from_a_thief() {
     let alone = self_signed(|params| params.not_after = date_time_ymd(2020, 1, 31));
