@@ -726,11 +726,8 @@ fn either_provider_may_be_chosen_when_both_are_there() {
 #[test]
 fn the_platform_may_judge() {
     let (authority, _, server) = example();
-    let options = TlsOptions {
-        platform_verifier: true,
-        extra_roots: vec![authority.root()],
-        ..TlsOptions::default()
-    };
+    let options =
+        TlsOptions { platform_verifier: true, extra_roots: vec![authority.root()], ..TlsOptions::default() };
     match TlsSettings::new(&options) {
         Ok(settings) => {
             assert!(cfg!(feature = "platform-verifier"));
