@@ -1,0 +1,211 @@
+//! What a session's TLS connections have in common: versions, roots, identity, resumption.
+//!
+//! A [`TlsSettings`] is built once per session from [`TlsOptions`]. It parses extra roots and the
+//! identity once; Mozilla's roots are parsed at compile time and only referred to.
+
+use super::verify::{NoVerification, ServerVerifier};
+use crate::error::{Error, ErrorKind, Result};
+use rustls::client::danger::ServerCertVerifier;
+use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+use std::fmt;
+use std::sync::Arc;
+
+/// Of how many TLS 1.3 tickets a session keeps track, 8 for each of the 256 servers used last.
+const RESUMABLE_SESSIONS: usize = 8 * 256;
+
+/// A version of TLS. Older ones are not supported at all (RFC 8996).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum TlsVersion {
+    /// RFC 5246.
+    Tls12,
+    /// RFC 8446.
+    Tls13,
+}
+
+impl fmt::Display for TlsVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TlsVersion::Tls12 => "TLS 1.2",
+            TlsVersion::Tls13 => "TLS 1.3",
+        })
+    }
+}
+
+/// Where the cryptography comes from. Both may be compiled in; the process default of rustls is
+/// never asked for, since it panics then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Provider {
+    /// `ring`.
+    Ring,
+    /// `aws-lc-rs`.
+    #[cfg(feature = "aws-lc-rs")]
+    AwsLcRs,
+}
+
+/// A client certificate with its private key.
+pub(crate) struct Identity {
+    /// The certificate, then those that issued it, each issued by the next.
+    pub(crate) chain: Vec<CertificateDer<'static>>,
+    /// PKCS #8, PKCS #1 or SEC 1.
+    pub(crate) key: PrivateKeyDer<'static>,
+}
+
+/// What [`TlsSettings`] are made from.
+pub(crate) struct TlsOptions {
+    /// The lowest version to offer.
+    pub(crate) minimum: TlsVersion,
+    /// The highest version to offer.
+    pub(crate) maximum: TlsVersion,
+    /// Certificates to trust beside the bundled (or the platform's) roots.
+    pub(crate) extra_roots: Vec<CertificateDer<'static>>,
+    /// Certificates to trust instead of the bundled and the platform's roots.
+    pub(crate) replaced_roots: Option<Vec<CertificateDer<'static>>>,
+    /// What to answer a server that asks for a client certificate.
+    pub(crate) identity: Option<Identity>,
+    /// Accept any server certificate. The server still has to prove that it has the key to it.
+    pub(crate) accept_invalid: bool,
+    /// Let the operating system judge certificates, unless `replaced_roots` are given.
+    pub(crate) platform_verifier: bool,
+    /// Where the cryptography comes from.
+    pub(crate) provider: Provider,
+    /// Application protocols to offer, best first (RFC 7301).
+    pub(crate) alpn: Vec<Vec<u8>>,
+}
+
+impl Default for TlsOptions {
+    fn default() -> Self {
+        TlsOptions {
+            minimum: TlsVersion::Tls12,
+            maximum: TlsVersion::Tls13,
+            extra_roots: Vec::new(),
+            replaced_roots: None,
+            identity: None,
+            accept_invalid: false,
+            platform_verifier: false,
+            provider: Provider::Ring,
+            alpn: Vec::new(),
+        }
+    }
+}
+
+/// The settings that all TLS connections of a session share, and its store of sessions to resume.
+/// Cloning is cheap and shares the store.
+#[derive(Clone)]
+pub(crate) struct TlsSettings {
+    pub(super) config: Arc<ClientConfig>,
+    pub(super) facts: Facts,
+}
+
+/// What messages about failures say of the settings.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Facts {
+    pub(super) minimum: TlsVersion,
+    pub(super) maximum: TlsVersion,
+    pub(super) has_identity: bool,
+}
+
+impl TlsSettings {
+    /// Settings from options.
+    ///
+    /// # Errors
+    /// [`ErrorKind::SecureConnectionFailed`] if the versions exclude each other, a root or the
+    /// identity does not parse, or there are no roots.
+    pub(crate) fn new(options: &TlsOptions) -> Result<Self> {
+        let provider = Arc::new(match options.provider {
+            Provider::Ring => rustls::crypto::ring::default_provider(),
+            #[cfg(feature = "aws-lc-rs")]
+            Provider::AwsLcRs => rustls::crypto::aws_lc_rs::default_provider(),
+        });
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(versions(options.minimum, options.maximum)?)
+            .map_err(|error| unusable("no cipher suite for the TLS versions of the configuration", error))?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier(options, &provider)?);
+        let mut config = match &options.identity {
+            None => builder.with_no_client_auth(),
+            Some(identity) => builder
+                .with_client_auth_cert(identity.chain.clone(), identity.key.clone_key())
+                .map_err(|error| unusable("the client certificate and its key cannot be used", error))?,
+        };
+        config.alpn_protocols.clone_from(&options.alpn);
+        config.resumption = Resumption::in_memory_sessions(RESUMABLE_SESSIONS);
+        let facts = Facts {
+            minimum: options.minimum,
+            maximum: options.maximum,
+            has_identity: options.identity.is_some(),
+        };
+        Ok(TlsSettings { config: Arc::new(config), facts })
+    }
+}
+
+fn versions(
+    minimum: TlsVersion,
+    maximum: TlsVersion,
+) -> Result<&'static [&'static SupportedProtocolVersion]> {
+    use rustls::version::{TLS12, TLS13};
+    static ONLY_12: [&SupportedProtocolVersion; 1] = [&TLS12];
+    static ONLY_13: [&SupportedProtocolVersion; 1] = [&TLS13];
+    static BOTH: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
+    match (minimum, maximum) {
+        (TlsVersion::Tls12, TlsVersion::Tls12) => Ok(&ONLY_12),
+        (TlsVersion::Tls12, TlsVersion::Tls13) => Ok(&BOTH),
+        (TlsVersion::Tls13, TlsVersion::Tls13) => Ok(&ONLY_13),
+        (TlsVersion::Tls13, TlsVersion::Tls12) => Err(Error::new(
+            ErrorKind::SecureConnectionFailed,
+            format!("setting up TLS: the minimum version {minimum} is above the maximum version {maximum}"),
+        )),
+    }
+}
+
+fn verifier(options: &TlsOptions, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>> {
+    if options.accept_invalid {
+        return Ok(Arc::new(NoVerification::new(provider.signature_verification_algorithms)));
+    }
+    let mut own = options.replaced_roots.clone().unwrap_or_default();
+    own.extend_from_slice(&options.extra_roots);
+    let judge = if options.platform_verifier && options.replaced_roots.is_none() {
+        platform_verifier(&options.extra_roots, provider)?
+    } else {
+        let mut roots = RootCertStore::empty();
+        if options.replaced_roots.is_none() {
+            roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        }
+        for (index, root) in own.iter().enumerate() {
+            roots.add(root.as_ref().into()).map_err(|error| {
+                unusable(&format!("root certificate {} cannot be used", index + 1), error)
+            })?;
+        }
+        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
+            .build()
+            .map_err(|error| unusable("there are no root certificates", error))?
+    };
+    Ok(Arc::new(ServerVerifier::new(judge, own)))
+}
+
+#[cfg(feature = "platform-verifier")]
+fn platform_verifier(
+    extra: &[CertificateDer<'static>],
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ServerCertVerifier>> {
+    rustls_platform_verifier::Verifier::new_with_extra_roots(extra.iter().cloned(), Arc::clone(provider))
+        .map(|verifier| Arc::new(verifier) as Arc<dyn ServerCertVerifier>)
+        .map_err(|error| unusable("the platform's certificate verifier cannot be used", error))
+}
+
+#[cfg(not(feature = "platform-verifier"))]
+fn platform_verifier(
+    _: &[CertificateDer<'static>],
+    _: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ServerCertVerifier>> {
+    Err(Error::new(
+        ErrorKind::SecureConnectionFailed,
+        "setting up TLS: the platform's certificate verifier needs the feature platform-verifier",
+    ))
+}
+
+fn unusable(what: &str, error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::new(ErrorKind::SecureConnectionFailed, format!("setting up TLS: {what}")).with_source(error)
+}
