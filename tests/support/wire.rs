@@ -99,15 +99,11 @@ impl Wire {
     /// Reads until the peer ends, if it has sent something that was not read: a close would send RST
     /// otherwise, which may overtake the answer (RFC 9112 section 9.6).
     pub(super) fn drain_before_close(&mut self) {
-        let mut buffer = [0; 16 * 1024];
-        while !self.at_end && self.is_readable() {
-            if !matches!((&*self.tcp).read(&mut buffer), Ok(1..)) {
-                break;
-            }
-            // More is on its way: now wait for it.
-            while matches!((&*self.tcp).read(&mut buffer), Ok(1..)) {}
-            break;
+        if self.at_end || !self.is_readable() {
+            return;
         }
+        let mut buffer = [0; 16 * 1024];
+        while matches!((&*self.tcp).read(&mut buffer), Ok(1..)) {}
     }
 
     /// Waits, without reading anything, until the peer is gone or the server is dropped.
