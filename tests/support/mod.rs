@@ -1,0 +1,51 @@
+//! The servers that the tests and the examples talk to.
+//!
+//! They share no code with the library, so that a misreading of a specification is not made twice
+//! and agreed upon. [`Server`] speaks HTTP/1.1 over TCP and TLS, keeps a record of what reached it,
+//! and does wrong on request: faults are data, `Reply::head(200).then(Fault::ResetAfter(512))`.
+//! [`independent`] is a server that others wrote. [`raw`], [`Blackhole`] and [`Refused`] are for what
+//! is below HTTP.
+//!
+//! Use it with `mod support;` from a file in `tests`, and from an example with
+//! `#[path = "../tests/support/mod.rs"] mod support;`.
+#![allow(dead_code, unused_imports, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod builder;
+mod certs;
+mod connection;
+mod gate;
+mod independent;
+mod pattern;
+mod plan;
+mod raw;
+mod reply;
+mod request;
+mod server;
+mod shared;
+mod tls;
+mod wire;
+mod worker;
+
+pub mod process;
+
+pub use builder::{Admission, Builder};
+pub use certs::{Ca, Certs, ca};
+pub use gate::Gate;
+pub use independent::{Independent, independent};
+pub use pattern::{assert_pattern, first_mismatch, gzip, pattern, pattern_at};
+pub use raw::{Blackhole, Raw, Refused, raw, raw_each};
+pub use reply::{At, Fault, IntoBody, Reply};
+pub use request::Received;
+pub use server::Server;
+pub use tls::{Handshake, Resumption, Tls, client_config, client_config_with};
+pub use wire::Wire;
+
+/// How long a wait lasts that nobody gave a limit: far above what a loaded machine needs, so that
+/// it only ends a test that would otherwise hang.
+pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
+
+/// Locks a mutex whose holders may have panicked: a failed assertion in one thread of a test is not
+/// to hide behind a poisoned lock in another.
+fn lock<T: ?Sized>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
