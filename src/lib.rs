@@ -3,6 +3,8 @@
 
 mod error;
 mod head;
+mod metrics;
+mod proto;
 mod sync;
 
 pub use error::{Error, ErrorKind, Result};

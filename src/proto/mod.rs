@@ -1,0 +1,3 @@
+//! Rules of protocols, without I/O, threads or clocks.
+
+pub mod coding;
