@@ -49,6 +49,14 @@ impl Body {
         self.len() == Some(0)
     }
 
+    /// The bytes, shared, if the body is in memory.
+    pub(crate) fn to_bytes(&self) -> Bytes {
+        match &self.kind {
+            BodyKind::Empty => Bytes::new(),
+            BodyKind::Bytes(bytes) => bytes.clone(),
+        }
+    }
+
     /// The bytes, if the body is in memory.
     pub fn as_bytes(&self) -> Option<&[u8]> {
         match &self.kind {

@@ -4,6 +4,8 @@
 mod filename;
 mod parameters;
 
+pub(crate) use filename::percent_decoded;
+
 use crate::error::redacted;
 use crate::header;
 use http::header::{CONTENT_TYPE, HeaderMap};

@@ -312,7 +312,7 @@ fn defaults(configuration: &Configuration) -> Vec<(HeaderName, HeaderValue)> {
     add(USER_AGENT, configuration.user_agent.clone());
     add(ACCEPT, Some(HeaderValue::from_static("*/*")));
     if configuration.automatic_decoding {
-        add(ACCEPT_ENCODING, coding::accept_encoding().map(HeaderValue::from_static));
+        add(ACCEPT_ENCODING, coding::ACCEPT_ENCODING.map(HeaderValue::from_static));
     }
     defaults
 }

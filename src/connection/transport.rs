@@ -184,13 +184,13 @@ impl Connection {
     /// Receives more into [`input`](Connection::input).
     pub(crate) fn fill(&mut self, patience: Patience) -> Result<Received, Error> {
         if self.input.is_empty() && self.input.capacity() == 0 {
-            self.input = Buffer::from_storage(self.buffers.take());
+            self.input = Buffer::from(self.buffers.take());
         }
         #[cfg(feature = "tls")]
         if self.tls.is_some() {
             return self.fill_tls(patience, &mut Destination::Input);
         }
-        received(self.socket.recv_into(self.input.spare(INPUT / 4), patience))
+        received(self.socket.recv_into(self.input.spare(INPUT / 4), None, patience))
     }
 
     /// Receives straight into the end of a vector, `limit` bytes at the most. Only while
@@ -206,15 +206,7 @@ impl Connection {
         if self.tls.is_some() {
             return self.fill_tls(patience, &mut Destination::Vec(target, limit));
         }
-        if target.capacity() - target.len() > limit {
-            // The spare capacity is more than may be read: what follows belongs to nobody here.
-            let start = target.len();
-            target.resize(start + limit, 0);
-            let result = self.socket.recv(target.get_mut(start..).unwrap_or_default(), patience);
-            target.truncate(start + *result.as_ref().unwrap_or(&0));
-            return received(result);
-        }
-        received(self.socket.recv_into(target, patience))
+        received(self.socket.recv_into(target, Some(limit), patience))
     }
 
     /// Receives straight into a slice. Only while [`input`](Connection::input) is empty.
@@ -292,12 +284,12 @@ impl Connection {
     /// Gives buffers back that hold nothing. Before it waits for long.
     pub(crate) fn release_buffers(&mut self) {
         if self.input.is_empty() && self.input.capacity() > 0 {
-            self.buffers.give(self.input.take_storage());
+            self.buffers.give(self.input.take());
         }
         #[cfg(feature = "tls")]
         if let Some(tls) = self.tls.as_mut() {
             if tls.cipher.is_empty() && tls.cipher.capacity() > 0 {
-                self.buffers.give(tls.cipher.take_storage());
+                self.buffers.give(tls.cipher.take());
             }
             if tls.outgoing.is_empty() && tls.outgoing.capacity() > 4096 {
                 tls.outgoing = Vec::new();
@@ -343,9 +335,9 @@ impl Connection {
     fn receive_cipher(&mut self, patience: Patience) -> io::Result<Received> {
         let Some(tls) = self.tls.as_mut() else { return Ok(Received::Nothing) };
         if tls.cipher.is_empty() && tls.cipher.capacity() == 0 {
-            tls.cipher = Buffer::from_storage(self.buffers.take());
+            tls.cipher = Buffer::from(self.buffers.take());
         }
-        match self.socket.recv_into(tls.cipher.spare(INPUT / 2), patience) {
+        match self.socket.recv_into(tls.cipher.spare(INPUT / 2), None, patience) {
             Ok(0) => Ok(Received::End { clean: false }),
             Ok(count) => Ok(Received::Bytes(count)),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Received::Nothing),
@@ -402,7 +394,7 @@ impl Destination<'_> {
         let rest = plain.get(room..).unwrap_or_default();
         if !rest.is_empty() {
             if input.capacity() == 0 {
-                *input = Buffer::from_storage(buffers.take());
+                *input = Buffer::from(buffers.take());
             }
             input.extend(rest);
         }

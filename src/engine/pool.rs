@@ -39,6 +39,7 @@ pub(crate) struct Shared {
     pub(crate) watch: Watch,
     maximum: usize,
     limit: OnceLock<usize>,
+    on_idle: Box<dyn Fn() + Send + Sync>,
 }
 
 #[derive(Default)]
@@ -63,7 +64,8 @@ enum Watching {
 }
 
 impl Pool {
-    pub(crate) fn new(maximum: usize) -> Self {
+    /// `on_idle` runs when the last thread is about to end.
+    pub(crate) fn new(maximum: usize, on_idle: Box<dyn Fn() + Send + Sync>) -> Self {
         Pool {
             shared: Arc::new(Shared {
                 state: Mutex::new(State::default()),
@@ -71,6 +73,7 @@ impl Pool {
                 watch: Watch::new(),
                 maximum: maximum.max(1),
                 limit: OnceLock::new(),
+                on_idle,
             }),
         }
     }
@@ -237,7 +240,15 @@ impl Shared {
             state.idle -= 1;
             let wanted = state.watching == Watching::Nobody && !self.watch.is_empty();
             if waited.timed_out() && state.ready.is_empty() && !wanted {
-                break;
+                if state.threads > 1 {
+                    break;
+                }
+                drop(state);
+                (self.on_idle)();
+                state = lock(&self.state);
+                if state.ready.is_empty() {
+                    break;
+                }
             }
         }
         state.threads -= 1;

@@ -232,6 +232,12 @@ impl Exchange {
         }
     }
 
+    /// How many bytes of the body are still to come, as far as its framing tells, and 0 if it does not.
+    pub(crate) fn remaining(&self) -> u64 {
+        let framed = self.decoder.as_ref().and_then(BodyDecoder::remaining_hint).unwrap_or(0);
+        framed + self.piece as u64
+    }
+
     /// Receives to the end of a vector, so much at the most as [`direct`](Exchange::direct) says.
     pub(crate) fn receive_vec(&mut self, target: &mut Vec<u8>, patience: Patience) -> Result<(Body, usize)> {
         let limit = usize::try_from(self.direct()).unwrap_or(usize::MAX);

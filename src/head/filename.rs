@@ -49,7 +49,7 @@ fn extended_value(value: &str) -> Option<String> {
 }
 
 /// The bytes behind percent-encoding. A `%` that begins no code stands for itself.
-fn percent_decoded(text: &str) -> Vec<u8> {
+pub(crate) fn percent_decoded(text: &str) -> Vec<u8> {
     let hex = |byte: Option<&u8>| byte.and_then(|&byte| char::from(byte).to_digit(16));
     let mut bytes = text.as_bytes().iter();
     let mut decoded = Vec::with_capacity(text.len());

@@ -13,7 +13,6 @@ use crate::sync::atomic::Ordering;
 use crate::task::core::{Mode, ReadStep, TaskCore, too_large_error};
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
-use std::time::Instant;
 
 /// Memory taken for a body before any of it is there, whatever length was announced.
 const RESERVE: u64 = 4 * 1024 * 1024;
@@ -76,7 +75,7 @@ impl Loader {
         }
     }
 
-    pub(super) fn responding(&mut self, receiving: Box<Receiving>, core: &Arc<TaskCore>) -> Result<Flow> {
+    pub(super) fn responding(&mut self, receiving: Box<Receiving>) -> Result<Flow> {
         match self.answered() {
             None => {
                 self.clock.check(false, &|| "waiting for the delegate to decide on the response".into())?;
@@ -242,7 +241,7 @@ impl Receiving {
         let body = self.exchange.receive_piece(patience)?;
         match body {
             Body::Piece if self.decoder.is_none() => {
-                let announced = self.exchange.body_remaining();
+                let announced = self.exchange.remaining();
                 self.reserve(announced.max(self.exchange.piece().len() as u64))?;
                 let piece = self.exchange.piece();
                 let count = piece.len();

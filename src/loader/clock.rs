@@ -25,6 +25,8 @@ pub(crate) struct Clock {
     progress: Option<Instant>,
     resource_at: Option<Instant>,
     connect_at: Option<Instant>,
+    /// When something else is due that the task waits for, and that is no limit.
+    pub(super) next_attempt: Option<Instant>,
 }
 
 impl Clock {
@@ -36,6 +38,7 @@ impl Clock {
             progress: None,
             resource_at: None,
             connect_at: None,
+            next_attempt: None,
         }
     }
 
@@ -77,7 +80,7 @@ impl Clock {
     /// When the next limit passes. `idle`: the idle timeout counts.
     pub(crate) fn deadline(&self, idle: bool) -> Option<Instant> {
         let idle_at = if idle { self.progress.and_then(|at| at.checked_add(self.idle)) } else { None };
-        [idle_at, self.resource_at, self.connect_at].into_iter().flatten().min()
+        [idle_at, self.resource_at, self.connect_at, self.next_attempt].into_iter().flatten().min()
     }
 
     /// How long a receive may wait.

@@ -14,10 +14,7 @@ use crate::sync::Arc;
 use crate::sys::Interest;
 #[cfg(feature = "tls")]
 use crate::task::core::Context;
-#[cfg(feature = "tls")]
-use crate::task::core::Mode;
-use crate::task::core::TaskCore;
-use bytes::Bytes;
+use crate::task::core::{Mode, TaskCore};
 use std::time::Instant;
 
 impl Loader {
@@ -114,8 +111,8 @@ impl Loader {
             transaction.secure_connection_start = Some(now);
         }
         let (host, _) = self.host(core)?;
-        let settings = core.context.tls.get_or_init(|| settings(&core.context)).as_ref().map_err(Error::clone)?;
-        connection.start_tls(settings, &host)?;
+        let settings = core.context.tls(|| settings(&core.context))?;
+        connection.start_tls(&settings, &host)?;
         Ok(Flow::Go(Step::Handshake(connection, permit, Interest::READ)))
     }
 
@@ -154,10 +151,10 @@ impl Loader {
     pub(super) fn interruptible(
         &self,
         core: &Arc<TaskCore>,
-        mode: crate::task::core::Mode,
+        mode: Mode,
         connection: &Connection,
     ) -> Result<()> {
-        if matches!(mode, crate::task::core::Mode::Blocking { .. }) {
+        if matches!(mode, Mode::Blocking { .. }) {
             core.set_interrupt(Some(connection.socket()));
             if core.is_settled() {
                 return Err(Error::cancelled());
@@ -177,7 +174,7 @@ impl Loader {
             transaction.request_header_bytes = head.len() as u64;
         }
         let request = self.request(core);
-        let body = request.get_body().as_bytes().map(|_| request.get_body().to_bytes()).unwrap_or_default();
+        let body = request.get_body().to_bytes();
         let hold = request.expect_continue && !body.is_empty() && !self.retries.without_expect;
         let configuration = &core.context.configuration;
         let limits = Limits {
@@ -241,9 +238,4 @@ fn settings(context: &Context) -> Result<TlsSettings> {
         },
         alpn: vec![b"http/1.1".to_vec()],
     })
-}
-
-#[allow(unused)]
-fn no_bytes() -> Bytes {
-    Bytes::new()
 }

@@ -161,18 +161,17 @@ impl Loader {
     /// The final head is there.
     fn respond(&mut self, mut exchange: Box<Exchange>, head: ParsedHead, core: &Arc<TaskCore>) -> Result<Flow> {
         self.clock.next_attempt = None;
-        let request = self.request(core);
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Error::new(
                 ErrorKind::BadServerResponse,
                 "the server switched protocols (101), which it was not asked to do",
             ));
         }
-        if head.status == StatusCode::EXPECTATION_FAILED && self.retries.without_expectation(request) {
+        if head.status == StatusCode::EXPECTATION_FAILED && self.without_expectation(core) {
             log::debug!("task {}: 417; once more without Expect", core.id);
             return Ok(Flow::Go(Step::Prepare));
         }
-        let MessageFraming { framing: body, persistence, coding } = framing(request.get_method(), &head)?;
+        let MessageFraming { framing: body, persistence, coding } = framing(self.request(core).get_method(), &head)?;
         if let Some(coding) = coding {
             return Err(Error::new(
                 ErrorKind::BadServerResponse,

@@ -33,7 +33,7 @@ use crate::task::core::{Advance, Events, Mode, Outcome, ReadStep, TaskCore, Work
 use body::Receiving;
 use bytes::Bytes;
 use clock::Clock;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 /// See the module's documentation.
 pub(crate) struct Loader {
@@ -45,6 +45,7 @@ pub(crate) struct Loader {
     transactions: Vec<TransactionMetrics>,
     redirects: u32,
     retries: retry::Retries,
+    conversation: converse::Conversation,
     answer: Slot,
     paused: bool,
 }
@@ -104,6 +105,7 @@ impl Loader {
             transactions: Vec::new(),
             redirects: 0,
             retries: retry::Retries::default(),
+            conversation: converse::Conversation::default(),
             answer: Slot::default(),
             paused: false,
         }
@@ -160,7 +162,7 @@ impl Loader {
             Step::Handshake(connection, permit, _) => self.handshake(connection, permit, core, mode),
             Step::Converse(exchange, _) => self.converse(exchange, core, mode),
             Step::Redirecting(exchange, head, request) => self.redirecting(exchange, head, request, core),
-            Step::Responding(receiving) => self.responding(receiving, core),
+            Step::Responding(receiving) => self.responding(receiving),
             Step::Body(receiving) => self.body(receiving, core, mode),
             Step::Delivering(head) => self.deliver(head, core),
             Step::Over => Err(Error::new(crate::ErrorKind::Unknown, "a task was carried on after its end")),
@@ -279,9 +281,4 @@ impl Work for Loader {
 /// The outcome of a task whose body went elsewhere.
 fn without_body(head: Arc<ResponseHead>) -> Outcome {
     Ok(Response::new(head, Bytes::new()))
-}
-
-#[allow(dead_code)]
-fn wall_clock(at: Instant) -> SystemTime {
-    SystemTime::now() - at.elapsed()
 }

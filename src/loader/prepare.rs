@@ -6,7 +6,8 @@ use crate::error::{Result, redacted};
 use crate::metrics::TransactionMetrics;
 use crate::proto::http1::framing::Persistence;
 use crate::proto::http1::request::{BodyLength, TargetForm, encode_head};
-use crate::request::{Request, basic_authorization, percent_decoded};
+use crate::head::percent_decoded;
+use crate::request::{Request, authorization};
 use crate::sync::Arc;
 use crate::task::core::TaskCore;
 use http::header::{AUTHORIZATION, EXPECT};
@@ -68,7 +69,7 @@ impl Loader {
             let defaults = &core.context.defaults;
             encode_head(head, request.get_method(), url, headers, defaults, length, TargetForm::Origin)
         };
-        let authorization = authorization(request, url)?;
+        let authorization = url_credentials(request, url)?;
         let expect = request.expect_continue && !body.is_empty() && !self.retries.without_expect;
         let persistence = if authorization.is_none() && !expect {
             encode(&mut head, request.get_headers())
@@ -87,12 +88,12 @@ impl Loader {
 }
 
 /// Basic credentials of the URL, which are not sent in the request line (RFC 3986, section 3.2.1).
-fn authorization(request: &Request, url: &Url) -> Result<Option<HeaderValue>> {
+fn url_credentials(request: &Request, url: &Url) -> Result<Option<HeaderValue>> {
     if (url.username().is_empty() && url.password().is_none()) || request.get_headers().contains_key(AUTHORIZATION) {
         return Ok(None);
     }
     let decode = |text| String::from_utf8_lossy(&percent_decoded(text)).into_owned();
-    let value = basic_authorization(&decode(url.username()), &decode(url.password().unwrap_or_default()))?;
+    let value = authorization::basic(&decode(url.username()), &decode(url.password().unwrap_or_default()))?;
     Ok(Some(value))
 }
 

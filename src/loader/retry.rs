@@ -4,7 +4,6 @@ use super::prepare::is_idempotent;
 use super::{Flow, Loader, Step};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::http1::Exchange;
-use crate::request::Request;
 use crate::sync::Arc;
 use crate::task::core::TaskCore;
 
@@ -32,14 +31,16 @@ impl Retries {
     pub(super) fn begin_anew(&mut self) {
         *self = Retries::default();
     }
-
-    /// After 417 (RFC 9110, section 10.1.1): once more without the expectation, if there was one.
-    pub(super) fn without_expectation(&mut self, request: &Request) -> bool {
-        request.expect_continue && !request.get_body().is_empty() && !std::mem::replace(&mut self.without_expect, true)
-    }
 }
 
 impl Loader {
+    /// After 417 (RFC 9110, section 10.1.1): once more without the expectation, if there was one.
+    pub(super) fn without_expectation(&mut self, core: &Arc<TaskCore>) -> bool {
+        let request = self.request(core);
+        let expected = request.expect_continue && !request.get_body().is_empty();
+        expected && !std::mem::replace(&mut self.retries.without_expect, true)
+    }
+
     /// The exchange failed before a head came.
     pub(super) fn unanswered(&mut self, exchange: Box<Exchange>, error: Error, core: &Arc<TaskCore>) -> Result<Flow> {
         if core.is_settled() {

@@ -30,7 +30,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
-use std::sync::{OnceLock, Weak};
+use std::sync::Weak;
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
@@ -102,7 +102,7 @@ pub(crate) struct Context {
     pub(crate) names: Names,
     pub(crate) buffers: Arc<Buffers>,
     #[cfg(feature = "tls")]
-    pub(crate) tls: OnceLock<Result<TlsSettings, Error>>,
+    tls: Mutex<Option<TlsSettings>>,
     pub(crate) registry: Mutex<Registry>,
     next_id: AtomicU64,
 }
@@ -140,10 +140,26 @@ impl Context {
             names,
             buffers: Arc::new(Buffers::new()),
             #[cfg(feature = "tls")]
-            tls: OnceLock::new(),
+            tls: Mutex::new(None),
             registry: Mutex::new(Registry::default()),
             next_id: AtomicU64::new(1),
         }
+    }
+
+    /// The TLS settings, made when they are first needed.
+    #[cfg(feature = "tls")]
+    pub(crate) fn tls(&self, make: impl FnOnce() -> Result<TlsSettings, Error>) -> Result<TlsSettings, Error> {
+        if let Some(settings) = lock(&self.tls).as_ref() {
+            return Ok(settings.clone());
+        }
+        let made = make()?;
+        Ok(lock(&self.tls).get_or_insert(made).clone())
+    }
+
+    /// Forgets the TLS settings and with them the sessions that could be resumed.
+    #[cfg(feature = "tls")]
+    pub(crate) fn forget_tls(&self) {
+        *lock(&self.tls) = None;
     }
 
     /// The tasks that have not completed, in the order in which they were made.
@@ -453,7 +469,7 @@ impl TaskCore {
 
     fn current_url(&self) -> Option<url::Url> {
         let shared = lock(&self.shared);
-        shared.current.as_ref().unwrap_or(&self.original).url().cloned()
+        shared.current.as_ref().unwrap_or(&self.original).get_url().cloned()
     }
 
     /// Ends the task from outside: the outcome counts at once, and whoever runs the work finds out.
