@@ -17,7 +17,11 @@ pub fn response_head(data: &[u8]) {
     let mut end = 0;
     let pieces = loop {
         match parser.parse(&input[..end]) {
-            Ok(None) if end == input.len() => break Ok(None),
+            Ok(None) if end == input.len() => {
+                let error = parser.at_eof(input);
+                let cut = error.kind() == ErrorKind::NetworkConnectionLost;
+                break if cut { Ok(None) } else { Err(error) };
+            }
             Ok(None) => end = (end + sizes.next()).min(input.len()),
             result => break result,
         }
