@@ -11,7 +11,7 @@
 //! ways (section 5.1).
 
 use super::{malformed, quoted};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 use std::mem::MaybeUninit;
@@ -22,6 +22,9 @@ pub(crate) const MAX_INFORMATIONAL: u32 = 32;
 
 /// Empty lines before the status line: so many bytes of CR and LF at most.
 const MAX_LEADING: usize = 8;
+
+/// Whether it is HTTP at all shows within so many bytes.
+const DISTINCT_START: usize = MAX_LEADING + b"HTTP/".len();
 
 /// Headers that are parsed without allocating for the list of them.
 const USUAL_HEADERS: usize = 64;
@@ -101,6 +104,9 @@ impl HeadParser {
     /// [`parse_head`] on all bytes that have arrived from the beginning of this head on: `input`
     /// starts with what it was at the last call. After a head the next one may follow.
     pub(crate) fn parse(&mut self, input: &[u8]) -> Result<Option<(ParsedHead, usize)>> {
+        if self.scanned <= DISTINCT_START {
+            check_start(input)?;
+        }
         let due = input.len() >= self.parse_at.min(self.limits.max_head_bytes);
         if !due && !self.sees_end(input) {
             self.scanned = input.len();
@@ -112,6 +118,23 @@ impl HeadParser {
             None => (input.len(), input.len().saturating_mul(2)),
         };
         Ok(parsed)
+    }
+
+    /// What it means that the connection ended here, with all of `input` given before:
+    /// `CannotParseResponse` if something in it was malformed already, which [`parse`](Self::parse)
+    /// may not have looked at yet, else `NetworkConnectionLost`.
+    pub(crate) fn at_eof(&self, input: &[u8]) -> Error {
+        match parse_head(input, &self.limits) {
+            Err(error) => error,
+            Ok(_) if input.is_empty() => Error::new(
+                ErrorKind::NetworkConnectionLost,
+                "receiving: the connection was closed before a response",
+            ),
+            Ok(_) => Error::new(
+                ErrorKind::NetworkConnectionLost,
+                format!("receiving: the response's head was cut short after {} bytes", input.len()),
+            ),
+        }
     }
 
     /// Whether an empty line ends in what is new. Folded lines begin with whitespace, so no line
@@ -282,7 +305,6 @@ fn control_character(value: &[u8]) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::ErrorKind;
 
     fn whole(input: &[u8]) -> Result<Option<(ParsedHead, usize)>> {
         parse_head(input, &Limits::default())
@@ -470,6 +492,28 @@ mod tests {
             assert_eq!(parse(&head(count)).headers.len(), count);
         }
         assert!(refuse(head(257)).contains("more than 256 headers"));
+    }
+
+    #[test]
+    fn what_is_malformed_is_told_at_the_connections_end() {
+        // Found by fuzzing: after the first look at it, what is malformed waited for the end of
+        // the head, and an end of the connection was all that was seen.
+        let mut parser = HeadParser::default();
+        let input = b"HTTP/1.1 200 OK\r\nX: a\0b\n";
+        assert!(parser.parse(&input[..20]).is_ok_and(|head| head.is_none()));
+        assert!(parser.parse(input).is_ok_and(|head| head.is_none()));
+        assert!(parser.at_eof(input).to_string().contains("0x00"));
+        let cut = |input: &[u8]| HeadParser::default().at_eof(input);
+        assert_eq!(cut(b"").kind(), ErrorKind::NetworkConnectionLost);
+        assert_eq!(cut(b"HTTP/1.1 200 OK\r\nA").kind(), ErrorKind::NetworkConnectionLost);
+        assert!(cut(b"HTTP/1.1 200 OK\r\nA").to_string().contains("after 18 bytes"));
+    }
+
+    #[test]
+    fn what_is_not_http_is_told_at_once() {
+        let mut parser = HeadParser::default();
+        assert!(parser.parse(b"HTT").is_ok_and(|head| head.is_none()));
+        assert!(parser.parse(b"HTTX").is_err());
     }
 
     #[test]

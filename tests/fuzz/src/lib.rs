@@ -1,0 +1,54 @@
+//! The properties that hold for whatever a peer sends, as functions of arbitrary bytes. A fuzz
+//! target calls one of them; `cargo test` calls each on its seed corpus.
+//!
+//! The library's parsers are not public, so their files are included here.
+
+#![allow(dead_code)]
+
+#[path = "../../../src/error.rs"]
+mod error;
+#[path = "../../../src/head.rs"]
+mod head;
+#[path = "../../../src/proto/http1/mod.rs"]
+mod http1;
+#[path = "../../../src/proto/redirect.rs"]
+mod redirect;
+
+mod check_chunked;
+mod check_head;
+mod check_location;
+mod pieces;
+
+pub use check_chunked::chunked_body;
+pub use check_head::response_head;
+pub use check_location::location;
+
+#[cfg(test)]
+mod corpus {
+    fn run(target: &str, check: fn(&[u8])) {
+        let folder = format!("{}/corpus/{target}", env!("CARGO_MANIFEST_DIR"));
+        let mut count = 0;
+        for entry in std::fs::read_dir(folder).expect("a seed corpus") {
+            let path = entry.expect("a seed").path();
+            println!("{}", path.display());
+            check(&std::fs::read(path).expect("a seed"));
+            count += 1;
+        }
+        assert!(count > 0);
+    }
+
+    #[test]
+    fn response_head() {
+        run("response_head", super::response_head);
+    }
+
+    #[test]
+    fn chunked_body() {
+        run("chunked_body", super::chunked_body);
+    }
+
+    #[test]
+    fn location() {
+        run("location", super::location);
+    }
+}
