@@ -89,10 +89,6 @@ impl Exchange {
         &self.connection
     }
 
-    pub(crate) fn head_bytes(&self) -> usize {
-        self.head.len()
-    }
-
     /// Bytes of the request's body that went out.
     pub(crate) fn body_sent(&self) -> usize {
         self.sent.saturating_sub(self.head.len())
@@ -162,12 +158,7 @@ impl Exchange {
                         "waiting for the response: the server closed the connection without an answer",
                     ));
                 }
-                Received::End { .. } => {
-                    return Err(Error::new(
-                        ErrorKind::NetworkConnectionLost,
-                        "receiving the response: the connection ended within its head",
-                    ));
-                }
+                Received::End { .. } => return Err(self.parser.at_eof(self.connection.input())),
             }
         }
     }

@@ -5,7 +5,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::http1::{Exchange, Sending};
 use crate::head::ResponseHead;
 use crate::proto::http1::framing::{Framing, MessageFraming, Persistence, framing};
-use crate::proto::http1::head::ParsedHead;
+use crate::proto::http1::head::{MAX_INFORMATIONAL, ParsedHead};
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
 use crate::sys::{Interest, Patience};
@@ -16,8 +16,6 @@ use std::time::{Duration, Instant};
 
 /// How long the body waits for `100 Continue`; curl's figure.
 const EXPECT: Duration = Duration::from_secs(1);
-/// How many interim responses one request may get.
-const INTERIM: u32 = 32;
 
 /// What is remembered while the exchange goes on.
 #[derive(Default)]
@@ -140,10 +138,10 @@ impl Loader {
     /// A 1xx. RFC 9110, section 15.2: any number may come before the final response.
     fn interim(&mut self, exchange: &mut Exchange, head: ParsedHead, core: &Arc<TaskCore>) -> Result<()> {
         self.conversation.interim += 1;
-        if self.conversation.interim > INTERIM {
+        if self.conversation.interim > MAX_INFORMATIONAL {
             return Err(Error::new(
                 ErrorKind::CannotParseResponse,
-                format!("waiting for the response: more than {INTERIM} informational responses came instead"),
+                format!("waiting for the response: more than {MAX_INFORMATIONAL} informational responses came instead"),
             ));
         }
         log::debug!("task {}: {}", core.id, head.status);
