@@ -9,3 +9,4 @@ mod sync;
 
 pub use error::{Error, ErrorKind, Result};
 pub use head::ResponseHead;
+pub use metrics::{ResourceFetchType, TaskInterval, TaskMetrics, TransactionMetrics};
