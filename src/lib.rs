@@ -31,7 +31,7 @@ pub use disposition::{RedirectDecision, ResponseDisposition};
 pub use error::{Error, ErrorKind, Result};
 pub use head::ResponseHead;
 pub use http;
-pub use metrics::{ResourceFetchType, TaskMetrics, TransactionMetrics};
+pub use metrics::{ResourceFetchType, TaskInterval, TaskMetrics, TransactionMetrics};
 pub use request::{IntoUrl, Request};
 pub use resolver::Resolver;
 pub use response::Response;

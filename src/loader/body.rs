@@ -255,6 +255,7 @@ impl Receiving {
                 self.ended = self.exchange.is_done() && self.end_of_coding()?;
             }
             Body::End => {
+                while self.decode_into_collected()? {}
                 self.ended = self.end_of_coding()?;
             }
             Body::Nothing => {}
@@ -295,7 +296,7 @@ impl Receiving {
         }
         self.decoded += (after - before) as u64;
         self.exchange.take(progress.consumed);
-        Ok(!self.exchange.piece().is_empty() || after == self.collected.capacity())
+        Ok(progress.pending)
     }
 
     /// The body has ended: is what it holds complete, too?
@@ -328,13 +329,12 @@ impl Receiving {
                 target.reserve_exact(PIECE);
                 let progress = decoder.decode_to_vec(self.exchange.piece(), &mut target)?;
                 self.exchange.take(progress.consumed);
-                let full = target.len() == target.capacity();
-                self.ended = !full && self.exchange.is_done() && self.end_of_coding()?;
+                self.ended = !progress.pending && self.exchange.is_done() && self.end_of_coding()?;
             }
             (Body::End, Some(decoder)) => {
                 target.reserve_exact(PIECE);
-                decoder.decode_to_vec(&[], &mut target)?;
-                self.ended = target.is_empty() && self.end_of_coding()?;
+                let progress = decoder.decode_to_vec(&[], &mut target)?;
+                self.ended = !progress.pending && self.end_of_coding()?;
             }
             (Body::End, None) => self.ended = true,
             (Body::Nothing, _) => {}
@@ -385,10 +385,12 @@ impl Receiving {
                 let progress = decoder.decode(self.exchange.piece(), buffer)?;
                 self.exchange.take(progress.consumed);
                 count = progress.produced;
+                self.ended = !progress.pending && self.exchange.is_done() && self.end_of_coding()?;
             }
             (Body::End, Some(decoder)) => {
-                count = decoder.decode(&[], buffer)?.produced;
-                self.ended = count == 0 && self.end_of_coding()?;
+                let progress = decoder.decode(&[], buffer)?;
+                count = progress.produced;
+                self.ended = !progress.pending && self.end_of_coding()?;
             }
             (Body::End, None) => self.ended = true,
             (Body::Nothing, _) => {}

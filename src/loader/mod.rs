@@ -24,7 +24,7 @@ use crate::disposition::{RedirectDecision, ResponseDisposition};
 use crate::error::{Error, Result};
 use crate::exchange::http1::Exchange;
 use crate::head::ResponseHead;
-use crate::metrics::{TaskMetrics, TransactionMetrics};
+use crate::metrics::{TaskInterval, TaskMetrics, TransactionMetrics};
 use crate::request::Request;
 use crate::response::Response;
 use crate::sync::{Arc, Mutex, lock};
@@ -33,7 +33,7 @@ use crate::task::core::{Advance, Events, Mode, Outcome, ReadStep, TaskCore, Work
 use body::Receiving;
 use bytes::Bytes;
 use clock::Clock;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 /// See the module's documentation.
 pub(crate) struct Loader {
@@ -48,6 +48,7 @@ pub(crate) struct Loader {
     conversation: converse::Conversation,
     answer: Slot,
     paused: bool,
+    failed: bool,
 }
 
 /// Where the task stands.
@@ -108,6 +109,7 @@ impl Loader {
             conversation: converse::Conversation::default(),
             answer: Slot::default(),
             paused: false,
+            failed: false,
         }
     }
 
@@ -213,7 +215,8 @@ impl Loader {
     }
 
     /// Says in an error what it is about.
-    fn describe(&self, core: &Arc<TaskCore>, error: Error) -> Error {
+    fn describe(&mut self, core: &Arc<TaskCore>, error: Error) -> Error {
+        self.failed = true;
         let error = match self.request(core).get_url() {
             Some(url) if error.url().is_none() => error.with_url(url),
             _ => error,
@@ -270,11 +273,18 @@ impl Work for Loader {
     fn end(mut self: Box<Self>, core: &Arc<TaskCore>) -> TaskMetrics {
         // Connections, permits and places in queues go with the step.
         self.step = Step::Over;
-        let ended = Instant::now();
-        let begun = self.begun.unwrap_or(ended);
-        let _ = core;
-        let transactions = std::mem::take(&mut self.transactions);
-        TaskMetrics::new(begun, ended, self.redirects, transactions)
+        let duration = core.created.elapsed();
+        if !matches!(core.outcome(), None | Some(Ok(_))) || self.failed {
+            let now = core.created + duration;
+            if let Some(transaction) = self.measure() {
+                transaction.failed_at.get_or_insert(now);
+            }
+        }
+        TaskMetrics {
+            interval: TaskInterval { start: SystemTime::now() - duration, duration },
+            redirect_count: self.redirects,
+            transactions: std::mem::take(&mut self.transactions),
+        }
     }
 }
 

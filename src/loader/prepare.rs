@@ -3,7 +3,7 @@
 use super::{Flow, Loader, Step};
 use crate::connection::idle::{Origin, Want};
 use crate::error::{Result, redacted};
-use crate::metrics::TransactionMetrics;
+use crate::metrics::{ResourceFetchType, TransactionMetrics};
 use crate::proto::http1::framing::Persistence;
 use crate::proto::http1::request::{BodyLength, TargetForm, encode_head};
 use crate::head::percent_decoded;
@@ -22,7 +22,8 @@ impl Loader {
         core.context.configuration.check()?;
         request.check()?;
         let mut transaction = TransactionMetrics::new(now, request.get_method().clone());
-        transaction.url = request.get_url().cloned();
+        transaction.url.0 = request.get_url().cloned();
+        transaction.resource_fetch_type = ResourceFetchType::NetworkLoad;
         if log::log_enabled!(log::Level::Debug) {
             if let Some(url) = request.get_url() {
                 log::debug!("task {}: {} {}", core.id, request.get_method(), redacted(url));

@@ -241,6 +241,7 @@ pub(crate) struct TaskCore {
     pub(crate) kind: Kind,
     pub(crate) context: Arc<Context>,
     pub(crate) original: Request,
+    pub(crate) created: Instant,
     claim: Claim<Box<dyn Work>, Outcome>,
     shared: Mutex<Shared>,
     interrupt: Mutex<Vec<Arc<Socket>>>,
@@ -297,6 +298,7 @@ impl TaskCore {
             kind,
             context: Arc::clone(context),
             original,
+            created: Instant::now(),
             claim: Claim::new(work),
             shared: Mutex::new(Shared {
                 suspends: 1,

@@ -294,8 +294,8 @@ mod tests {
 
     #[test]
     fn zeros_expand_as_far_as_the_caller_lets_them() {
-        let body = gzip(&vec![0; 32 << 20]);
+        let body = gzip(&vec![0; 4 << 20]);
         let decoded = decode("gzip", &body).expect("a good body");
-        assert!(decoded.len() == 32 << 20 && decoded.iter().all(|byte| *byte == 0));
+        assert!(decoded.len() == 4 << 20 && decoded.iter().all(|byte| *byte == 0));
     }
 }

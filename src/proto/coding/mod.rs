@@ -12,7 +12,7 @@
 //! - What follows the end of a gzip, deflate or br stream is ignored, zeros or not, as browsers
 //!   do; a further gzip member is decoded. zstd has frames instead, so what follows a frame must
 //!   be a frame.
-//! - Memory is bounded whatever the input: 45 KiB for gzip and deflate, 16 MiB for br and about
+//! - Memory is bounded whatever the input: some 50 KiB for gzip and deflate, 16 MiB for br and about
 //!   25 MiB for zstd when a stream makes use of the largest window allowed, and 16 KiB between
 //!   stacked codings. How much a small body may expand is for the caller to say, who owns the
 //!   output buffer.

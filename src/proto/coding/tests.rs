@@ -234,7 +234,7 @@ fn codings_of_several_fields_stack_in_order() {
 #[test]
 fn a_bomb_in_a_bomb_lets_the_caller_breathe() {
     // A long row of empty members decodes to nothing at all.
-    let body = gzip(&gzip(b"").repeat(400_000));
+    let body = gzip(&gzip(b"").repeat(160_000));
     let mut decoder = decoder("gzip, gzip");
     let (mut rest, mut calls) = (&body[..], 0);
     loop {
@@ -247,5 +247,5 @@ fn a_bomb_in_a_bomb_lets_the_caller_breathe() {
         }
     }
     decoder.finish().expect("a whole body");
-    assert!(calls > 7, "{calls} calls");
+    assert!(calls > 2, "{calls} calls");
 }
