@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::proto::http1::body::{BodyDecoder, Piece};
 use crate::proto::http1::framing::Framing;
 use crate::proto::http1::head::{HeadParser, Limits, ParsedHead};
-use crate::sys::Patience;
+use crate::sys::{Interest, Patience};
 use bytes::Bytes;
 use http::HeaderMap;
 use std::time::Instant;
@@ -46,6 +46,8 @@ pub(crate) struct Exchange {
     sent: usize,
     hold: bool,
     abandoned: bool,
+    /// All of it went out.
+    complete: bool,
     parser: HeadParser,
     received_any: bool,
     decoder: Option<BodyDecoder>,
@@ -76,6 +78,7 @@ impl Exchange {
             sent: 0,
             hold,
             abandoned: false,
+            complete: false,
             parser: HeadParser::new(limits),
             received_any: false,
             decoder: None,
@@ -112,6 +115,7 @@ impl Exchange {
                 if !self.connection.flush()? {
                     return Ok(Sending::Blocked);
                 }
+                self.complete = !self.hold;
                 return Ok(if self.hold { Sending::Held } else { Sending::Complete });
             }
             let head = self.head.get(self.sent..).unwrap_or_default();
@@ -136,8 +140,26 @@ impl Exchange {
 
     /// What was not sent stays unsent: the answer is there. The connection ends with it.
     pub(crate) fn abandon_body(&mut self) {
-        let complete = self.sent >= self.head.len() + self.body.len();
-        self.abandoned |= !complete;
+        self.abandoned |= !self.complete;
+    }
+
+    /// Whether there is more of the request to send.
+    pub(crate) fn is_sending(&self) -> bool {
+        !self.complete && !self.abandoned
+    }
+
+    /// What has to happen for a body to go on: while the request goes out, both directions count.
+    pub(crate) fn interest(&self) -> Interest {
+        match (self.is_sending(), self.is_done()) {
+            (true, true) => Interest::WRITE,
+            (true, false) => Interest::READ_WRITE,
+            (false, _) => Interest::READ,
+        }
+    }
+
+    /// Whether the body is held back.
+    pub(crate) fn is_held(&self) -> bool {
+        self.hold
     }
 
     /// The next head, or nothing yet.
@@ -297,8 +319,7 @@ impl Exchange {
 
     /// The exchange is over. Its connection goes to the next one, if it may.
     pub(crate) fn finish(self, now: Instant) {
-        let complete = self.is_done() && self.sent >= self.head.len() + self.body.len();
-        if complete && self.persistent {
+        if self.is_done() && self.complete && self.persistent {
             self.permit.put_back(self.connection, now);
         } else {
             // The connection first, so that whoever gets the permit finds it gone.

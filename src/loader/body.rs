@@ -10,6 +10,7 @@ use crate::proto::coding::Decoder;
 use crate::response::Response;
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
+use crate::sys::Patience;
 use crate::task::core::{Mode, ReadStep, TaskCore, too_large_error};
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
@@ -108,9 +109,14 @@ impl Loader {
         self.interruptible(core, mode, receiving.exchange.connection())?;
         let begin = receiving.exchange.body_received();
         loop {
+            let sending = self.send_on(&mut receiving.exchange, core);
             if receiving.ended {
+                if sending && self.waits_to_send(&mut receiving) {
+                    return Ok(Flow::Stay(Step::Body(receiving), Pause::Io));
+                }
                 return self.received(receiving, core);
             }
+            let patience = if sending { Patience::Never } else { self.clock.patience(mode) };
             let events = core.body_events();
             if events.is_some() && core.undelivered() > UNDELIVERED {
                 // The delegate is slow: so is the peer then. The time is the delegate's.
@@ -118,8 +124,8 @@ impl Loader {
                 return Ok(Flow::Stay(Step::Body(receiving), Pause::Answer));
             }
             let received = match events {
-                None => receiving.collect(self.clock.patience(mode)),
-                Some(events) => receiving.piece(self.clock.patience(mode)).map(|(body, piece)| {
+                None => receiving.collect(patience),
+                Some(events) => receiving.piece(patience).map(|(body, piece)| {
                     if !piece.is_empty() {
                         core.tell_data(events, piece, receiving.limit);
                     }
@@ -158,15 +164,21 @@ impl Loader {
             return Err(Error::new(ErrorKind::Unknown, "there is no body to read"));
         };
         self.interruptible(core, mode, receiving.exchange.connection())?;
-        self.clock.touch();
+        // The idle time begins with the read, not anew each time that it is taken up again.
+        if !std::mem::replace(&mut self.reading, true) {
+            self.clock.touch();
+        }
         loop {
+            let sending = self.send_on(&mut receiving.exchange, core);
             if !receiving.ended {
-                let (body, count) = receiving.read(buffer, self.clock.patience(mode))?;
+                let patience = if sending { Patience::Never } else { self.clock.patience(mode) };
+                let (body, count) = receiving.read(buffer, patience)?;
                 if core.is_settled() {
                     return Err(Error::cancelled());
                 }
                 self.count_received(&receiving, core);
                 if count > 0 {
+                    self.reading = false;
                     self.step = Step::Body(receiving);
                     return Ok(ReadStep::Bytes(count));
                 }
@@ -178,10 +190,25 @@ impl Loader {
                 }
                 continue;
             }
+            if sending && self.waits_to_send(&mut receiving) {
+                self.step = Step::Body(receiving);
+                return Ok(ReadStep::Park(self.clock.deadline(true)));
+            }
             let head = Arc::clone(&receiving.head);
             self.finish(receiving, core);
             return Ok(ReadStep::Done(without_body(head)));
         }
+    }
+
+    /// All of the body was received and the request is not out. A server that keeps the connection
+    /// wants the rest of it; but one that does not take it in time does not make a failure of what
+    /// it has answered.
+    fn waits_to_send(&mut self, receiving: &mut Receiving) -> bool {
+        let waits = receiving.exchange.persistent && self.clock.check(true, &String::new).is_ok();
+        if !waits {
+            receiving.exchange.abandon_body();
+        }
+        waits
     }
 
     /// All of the body was received.
@@ -226,7 +253,7 @@ impl Loader {
 
 impl Receiving {
     /// Collects what there is in memory.
-    fn collect(&mut self, patience: crate::sys::Patience) -> Result<Body> {
+    fn collect(&mut self, patience: Patience) -> Result<Body> {
         if self.decoder.is_none() {
             let direct = self.exchange.direct();
             if direct > 0 {
@@ -308,7 +335,7 @@ impl Receiving {
     }
 
     /// A piece for the delegate.
-    fn piece(&mut self, patience: crate::sys::Patience) -> Result<(Body, Bytes)> {
+    fn piece(&mut self, patience: Patience) -> Result<(Body, Bytes)> {
         let mut target = Vec::new();
         if self.decoder.is_none() && self.exchange.direct() > 0 {
             let room = self.exchange.direct().min(PIECE as u64);
@@ -344,7 +371,7 @@ impl Receiving {
     }
 
     /// Reads for the reader.
-    fn read(&mut self, buffer: &mut [u8], patience: crate::sys::Patience) -> Result<(Body, usize)> {
+    fn read(&mut self, buffer: &mut [u8], patience: Patience) -> Result<(Body, usize)> {
         if self.taken < self.collected.len() {
             let rest = self.collected.get(self.taken..).unwrap_or_default();
             let count = rest.len().min(buffer.len());
@@ -363,7 +390,7 @@ impl Receiving {
         Ok((body, count))
     }
 
-    fn read_received(&mut self, buffer: &mut [u8], patience: crate::sys::Patience) -> Result<(Body, usize)> {
+    fn read_received(&mut self, buffer: &mut [u8], patience: Patience) -> Result<(Body, usize)> {
         if self.decoder.is_none() && self.exchange.direct() > 0 {
             let (body, count) = self.exchange.receive_slice(buffer, patience)?;
             self.ended = body == Body::End || self.exchange.is_done();

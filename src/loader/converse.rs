@@ -50,11 +50,7 @@ impl Loader {
                 };
                 self.count_sent(&exchange, core);
                 if sending == Sending::Complete {
-                    self.conversation.sent = true;
-                    let now = self.clock.touch();
-                    if let Some(transaction) = self.measure() {
-                        transaction.request_end = Some(now);
-                    }
+                    self.sent();
                     // The answer cannot be here yet.
                     if matches!(mode, Mode::Parking) {
                         exchange.rest();
@@ -108,6 +104,34 @@ impl Loader {
             exchange.rest();
             return Ok(Flow::Stay(Step::Converse(exchange, interest), Pause::Io));
         }
+    }
+
+    /// All of the request went out.
+    fn sent(&mut self) {
+        self.conversation.sent = true;
+        let now = self.clock.touch();
+        if let Some(transaction) = self.measure() {
+            transaction.request_end = Some(now);
+        }
+    }
+
+    /// Sends more of a request whose answer has begun. Whoever reads to the end of the body before
+    /// it answers the rest, such as an echo, waits for it. True if there is still more.
+    pub(super) fn send_on(&mut self, exchange: &mut Exchange, core: &Arc<TaskCore>) -> bool {
+        if !exchange.is_sending() {
+            return false;
+        }
+        match exchange.send() {
+            Ok(Sending::Complete) => self.sent(),
+            Ok(Sending::Blocked | Sending::Held) => {}
+            // A server may do without the rest. Its answer counts, and tells whether it is complete.
+            Err(error) => {
+                log::debug!("task {}: the rest of the request was not wanted ({error})", core.id);
+                exchange.abandon_body();
+            }
+        }
+        self.count_sent(exchange, core);
+        exchange.is_sending()
     }
 
     /// Counts what went out of the body.
@@ -176,8 +200,9 @@ impl Loader {
                 format!("the server compressed the transfer ({coding:?}), which it was not asked to do"),
             ));
         }
-        if !self.conversation.sent {
-            // An answer before the request was out: the rest of it is not wanted.
+        // RFC 9112, section 9.5: an error before the request was out says that the rest of it is not
+        // wanted. Other answers do not (section 7.5 of RFC 9110).
+        if !self.conversation.sent && (!head.status.is_success() || exchange.is_held()) {
             exchange.abandon_body();
             let now = Instant::now();
             if let Some(transaction) = self.measure() {

@@ -49,6 +49,8 @@ pub(crate) struct Loader {
     answer: Slot,
     paused: bool,
     failed: bool,
+    /// A read of the body's reader is under way.
+    reading: bool,
 }
 
 /// Where the task stands.
@@ -110,6 +112,7 @@ impl Loader {
             answer: Slot::default(),
             paused: false,
             failed: false,
+            reading: false,
         }
     }
 
@@ -265,7 +268,9 @@ impl Work for Loader {
             #[cfg(feature = "tls")]
             Step::Handshake(connection, _, interest) => each(connection.socket(), *interest),
             Step::Converse(exchange, interest) => each(exchange.connection().socket(), *interest),
-            Step::Body(receiving) => each(receiving.exchange.connection().socket(), Interest::READ),
+            Step::Body(receiving) => {
+                each(receiving.exchange.connection().socket(), receiving.exchange.interest());
+            }
             _ => {}
         }
     }
