@@ -33,6 +33,8 @@ pub(super) struct Receiving {
     taken: usize,
     limit: usize,
     decoded: u64,
+    /// The decoder has more to give, whether or not more comes.
+    pending: bool,
     /// All of the body was received; the decoder may hold some of it.
     ended: bool,
 }
@@ -45,7 +47,10 @@ impl Loader {
         mut head: ResponseHead,
         core: &Arc<TaskCore>,
     ) -> Result<Flow> {
-        let decoder = self.decoder(&head, core)?;
+        let decoder = match self.decoder(&head, core) {
+            Ok(decoder) => decoder,
+            Err(error) => return Err(error.with_response(Arc::new(head))),
+        };
         head.decoded = decoder.is_some();
         core.counts.set_expected(head.content_length);
         let head = Arc::new(head);
@@ -59,6 +64,7 @@ impl Loader {
             taken: 0,
             limit,
             decoded: 0,
+            pending: false,
             ended: false,
         });
         match core.body_events() {
@@ -94,7 +100,9 @@ impl Loader {
 
     /// A decoder, if the body is to be decoded: it has a coding that we know and asked for.
     fn decoder(&self, head: &ResponseHead, core: &Arc<TaskCore>) -> Result<Option<Decoder>> {
-        let asked_for = core.context.configuration.automatic_decoding
+        let configuration = &core.context.configuration;
+        let asked_for = configuration.automatic_decoding
+            && !configuration.additional_headers.contains_key(ACCEPT_ENCODING)
             && !self.request(core).get_headers().contains_key(ACCEPT_ENCODING);
         if !asked_for || !head.headers.contains_key(CONTENT_ENCODING) {
             return Ok(None);
@@ -252,6 +260,15 @@ impl Loader {
 }
 
 impl Receiving {
+    /// The next piece of what was received. An empty one is for a decoder that has more to give: a
+    /// peer that pauses holds nothing up that it has sent.
+    fn next_piece(&mut self, patience: Patience) -> Result<Body> {
+        if self.pending && self.exchange.piece().is_empty() {
+            return Ok(Body::Piece);
+        }
+        self.exchange.receive_piece(patience)
+    }
+
     /// Collects what there is in memory.
     fn collect(&mut self, patience: Patience) -> Result<Body> {
         if self.decoder.is_none() {
@@ -265,7 +282,7 @@ impl Receiving {
                 return Ok(body);
             }
         }
-        let body = self.exchange.receive_piece(patience)?;
+        let body = self.next_piece(patience)?;
         match body {
             Body::Piece if self.decoder.is_none() => {
                 let announced = self.exchange.remaining();
@@ -309,10 +326,8 @@ impl Receiving {
         let Some(decoder) = self.decoder.as_mut() else { return Ok(false) };
         if self.collected.capacity() == self.collected.len() {
             let more = self.collected.len().clamp(PIECE, 8 * 1024 * 1024);
-            let room = self.limit.saturating_sub(self.collected.len());
-            if room == 0 {
-                return Err(too_large_error(self.limit));
-            }
+            // One byte beyond the limit tells whether there is more than that.
+            let room = self.limit.saturating_sub(self.collected.len()).saturating_add(1);
             self.collected.reserve_exact(more.min(room));
         }
         let before = self.collected.len();
@@ -345,7 +360,7 @@ impl Receiving {
             self.ended = body == Body::End || self.exchange.is_done();
             return Ok((body, target.into()));
         }
-        let body = self.exchange.receive_piece(patience)?;
+        let body = self.next_piece(patience)?;
         match (body, self.decoder.as_mut()) {
             (Body::Piece, None) => {
                 target.extend_from_slice(self.exchange.piece());
@@ -356,6 +371,7 @@ impl Receiving {
                 target.reserve_exact(PIECE);
                 let progress = decoder.decode_to_vec(self.exchange.piece(), &mut target)?;
                 self.exchange.take(progress.consumed);
+                self.pending = progress.pending;
                 self.ended = !progress.pending && self.exchange.is_done() && self.end_of_coding()?;
             }
             (Body::End, Some(decoder)) => {
@@ -396,7 +412,7 @@ impl Receiving {
             self.ended = body == Body::End || self.exchange.is_done();
             return Ok((body, count));
         }
-        let body = self.exchange.receive_piece(patience)?;
+        let body = self.next_piece(patience)?;
         let mut count = 0;
         match (body, self.decoder.as_mut()) {
             (Body::Piece, None) => {
@@ -411,6 +427,7 @@ impl Receiving {
             (Body::Piece, Some(decoder)) => {
                 let progress = decoder.decode(self.exchange.piece(), buffer)?;
                 self.exchange.take(progress.consumed);
+                self.pending = progress.pending;
                 count = progress.produced;
                 self.ended = !progress.pending && self.exchange.is_done() && self.end_of_coding()?;
             }
