@@ -70,6 +70,8 @@ pub(crate) struct Want {
     pub(crate) certain: bool,
     /// None of the kept-alive ones will do.
     pub(crate) fresh: bool,
+    /// The time.
+    pub(crate) now: Instant,
 }
 
 /// What an attempt to get a connection gave.
@@ -121,7 +123,7 @@ impl Origins {
             state.generation += 1;
             let closed = std::mem::take(&mut state.idle);
             drop(state);
-            drop(closed);
+            closed.into_iter().for_each(|idle| idle.connection.close());
         }
     }
 
@@ -130,17 +132,21 @@ impl Origins {
         let origins: Vec<_> = lock(&self.map).values().cloned().collect();
         for origin in origins {
             // They are looked at without the lock; whoever needs one just now opens another.
-            let mut idle = std::mem::take(&mut lock(&origin.state).idle);
+            let idle = std::mem::take(&mut lock(&origin.state).idle);
             let now = Instant::now();
-            idle.retain_mut(|idle| {
+            let mut kept = Vec::new();
+            for mut idle in idle {
                 let fresh = now.saturating_duration_since(idle.since) < origin.idle_timeout;
-                let keep = fresh && idle.connection.is_alive();
-                idle.connection.release_buffers();
-                keep
-            });
+                if fresh && idle.connection.is_alive() {
+                    idle.connection.release_buffers();
+                    kept.push(idle);
+                } else {
+                    idle.connection.close();
+                }
+            }
             let mut state = lock(&origin.state);
-            idle.append(&mut state.idle);
-            state.idle = idle;
+            kept.append(&mut state.idle);
+            state.idle = kept;
         }
     }
 
@@ -174,13 +180,13 @@ impl Origin {
             if want.fresh {
                 break;
             }
-            let age = since.elapsed();
+            let age = want.now.saturating_duration_since(since);
             let usable = age < self.idle_timeout && ((age < TRUSTED && !want.certain) || connection.is_alive());
             if usable {
                 return Acquired::Reused(connection, permit);
             }
             log::debug!("a kept-alive connection is closed: idle for {age:?}");
-            drop(connection);
+            connection.close();
             given = lock(&self.state).idle.pop();
         }
         Acquired::Open(permit)
@@ -208,7 +214,7 @@ impl Origin {
             }
         };
         drop(state);
-        drop((idle, stale));
+        [idle, stale].into_iter().flatten().for_each(|idle| idle.connection.close());
         if let Some(waker) = waker {
             waker.wake();
         }

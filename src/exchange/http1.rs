@@ -48,6 +48,8 @@ pub(crate) struct Exchange {
     abandoned: bool,
     parser: HeadParser,
     received_any: bool,
+    /// Something was received since somebody asked.
+    received: bool,
     decoder: Option<BodyDecoder>,
     /// Bytes of the body at the front of the connection's input, and bytes of framing behind them.
     piece: usize,
@@ -78,6 +80,7 @@ impl Exchange {
             abandoned: false,
             parser: HeadParser::new(limits),
             received_any: false,
+            received: false,
             decoder: None,
             piece: 0,
             behind: 0,
@@ -150,7 +153,10 @@ impl Exchange {
                 }
             }
             match self.connection.fill(patience)? {
-                Received::Bytes(_) => self.received_any = true,
+                Received::Bytes(_) => {
+                    self.received_any = true;
+                    self.received = true;
+                }
                 Received::Nothing => return Ok(None),
                 Received::End { .. } if self.connection.input().is_empty() => {
                     return Err(Error::new(
@@ -203,7 +209,7 @@ impl Exchange {
                     self.connection.consume(consumed);
                     let received = self.connection.fill(patience)?;
                     match received {
-                        Received::Bytes(_) => {}
+                        Received::Bytes(_) => self.received = true,
                         Received::Nothing => return Ok(Body::Nothing),
                         Received::End { clean } => return self.at_end(clean),
                     }
@@ -247,6 +253,7 @@ impl Exchange {
     fn directly(&mut self, received: Received) -> Result<(Body, usize)> {
         match received {
             Received::Bytes(count) => {
+                self.received = true;
                 // What TLS decrypted beyond the target is in the input, and not yet counted.
                 let surplus = self.connection.input().len();
                 let direct = count.saturating_sub(surplus);
@@ -279,6 +286,11 @@ impl Exchange {
     /// Whether all of the body was taken, as far as its framing tells.
     pub(crate) fn is_done(&self) -> bool {
         self.piece == 0 && self.decoder.as_ref().is_none_or(BodyDecoder::is_done)
+    }
+
+    /// Whether anything was received since this was asked last.
+    pub(crate) fn take_received(&mut self) -> bool {
+        std::mem::take(&mut self.received)
     }
 
     /// Bytes of the body so far, without framing.

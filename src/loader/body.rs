@@ -130,10 +130,9 @@ impl Loader {
                 return Err(Error::cancelled());
             }
             let body = received?;
-            self.count_received(&receiving, core);
+            self.count_received(&mut receiving, core);
             match body {
                 Body::Piece => {
-                    self.clock.touch();
                     let turn = receiving.exchange.body_received() - begin;
                     if matches!(mode, Mode::Parking) && turn > TURN {
                         return Ok(Flow::Stay(Step::Body(receiving), Pause::Yield));
@@ -165,7 +164,7 @@ impl Loader {
                 if core.is_settled() {
                     return Err(Error::cancelled());
                 }
-                self.count_received(&receiving, core);
+                self.count_received(&mut receiving, core);
                 if count > 0 {
                     self.step = Step::Body(receiving);
                     return Ok(ReadStep::Bytes(count));
@@ -204,13 +203,17 @@ impl Loader {
         Ok(Flow::Done(Response::new(head, Bytes::from(core.take_collected()))))
     }
 
-    fn count_received(&mut self, receiving: &Receiving, core: &Arc<TaskCore>) {
+    fn count_received(&mut self, receiving: &mut Receiving, core: &Arc<TaskCore>) {
+        // What came with the head has its time already.
+        if receiving.exchange.take_received() {
+            self.clock.touch();
+        }
         core.counts.received.store(receiving.exchange.body_received(), Ordering::Relaxed);
     }
 
     /// The connection goes back, before anybody learns that the task is over.
     fn finish(&mut self, mut receiving: Box<Receiving>, core: &Arc<TaskCore>) {
-        let now = self.clock.touch();
+        let now = self.clock.progress();
         if let Some(transaction) = self.measure() {
             transaction.response_end = Some(now);
             transaction.response_body_bytes = receiving.exchange.body_received();
@@ -219,7 +222,7 @@ impl Loader {
         if let Some(trailers) = receiving.exchange.take_trailers() {
             let _ = receiving.head.trailers.set(trailers);
         }
-        core.set_interrupt(None);
+        self.uninterruptible(core);
         receiving.exchange.finish(now);
     }
 }

@@ -43,13 +43,14 @@ impl Clock {
     }
 
     /// The task begins. What the request says goes before what the configuration says (SPEC I2).
-    pub(crate) fn begin(&mut self, core: &Arc<TaskCore>, now: Instant) {
+    pub(crate) fn begin(&mut self, core: &Arc<TaskCore>) {
+        let start = core.effective_start().unwrap_or_else(Instant::now);
         let (request, configuration) = (&core.original, &core.context.configuration);
         self.idle = request.timeout.unwrap_or(configuration.timeout_for_request);
         self.resource = request.resource_timeout.unwrap_or(configuration.timeout_for_resource);
         self.connect = request.connect_timeout.or(configuration.connect_timeout);
-        self.progress = Some(now);
-        self.resource_at = core.effective_start().unwrap_or(now).checked_add(self.resource);
+        self.progress = Some(start);
+        self.resource_at = start.checked_add(self.resource);
     }
 
     /// The task goes on after it was suspended: the idle time begins anew, and the time for which it
@@ -60,6 +61,11 @@ impl Clock {
         if self.connect_at.is_some() {
             self.begin_connect();
         }
+    }
+
+    /// When something moved last.
+    pub(crate) fn progress(&self) -> Instant {
+        self.progress.unwrap_or_else(Instant::now)
     }
 
     /// Something moved.

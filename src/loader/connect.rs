@@ -2,7 +2,7 @@
 
 use super::{Flow, Loader, Pause, Step};
 use crate::connection::dial::{Dial, DialStep};
-use crate::connection::idle::{Acquired, Permit, Ticket};
+use crate::connection::idle::{Acquired, Permit, Ticket, Want};
 use crate::connection::resolve::Lookup;
 #[cfg(feature = "tls")]
 use crate::connection::tls::{self, TlsOptions, TlsSettings};
@@ -19,15 +19,15 @@ use std::time::Instant;
 
 impl Loader {
     pub(super) fn acquire(&mut self, ticket: Option<Ticket>, core: &Arc<TaskCore>) -> Result<Flow> {
+        self.interruptible = false;
         let want = self.want(core);
         let waker = || core.waker();
         let acquired = match ticket {
-            Some(ticket) => ticket.again(want, &waker),
+            Some(ticket) => ticket.again(Want { now: self.clock.touch(), ..want }, &waker),
             None => self.origin(core)?.acquire(core.id, want, &waker),
         };
         match acquired {
             Acquired::Reused(connection, permit) => {
-                self.clock.touch();
                 if let Some(transaction) = self.measure() {
                     transaction.is_reused_connection = true;
                 }
@@ -80,6 +80,7 @@ impl Loader {
             DialStep::Connected(socket) => {
                 self.clock.next_attempt = None;
                 let now = self.clock.touch();
+                self.interruptible = false;
                 let connection = Box::new(Connection::new(socket, Arc::clone(&core.context.buffers)));
                 log::debug!("task {}: connected to {:?}", core.id, connection.info().remote);
                 if let Some(transaction) = self.measure() {
@@ -149,18 +150,25 @@ impl Loader {
 
     /// From here on cancelling shuts the connection down, if this thread may sit in it.
     pub(super) fn interruptible(
-        &self,
+        &mut self,
         core: &Arc<TaskCore>,
         mode: Mode,
         connection: &Connection,
     ) -> Result<()> {
-        if matches!(mode, Mode::Blocking { .. }) {
+        if matches!(mode, Mode::Blocking { .. }) && !std::mem::replace(&mut self.interruptible, true) {
             core.set_interrupt(Some(connection.socket()));
             if core.is_settled() {
                 return Err(Error::cancelled());
             }
         }
         Ok(())
+    }
+
+    /// Cancelling leaves the connection alone from here on: it may go to another task.
+    pub(super) fn uninterruptible(&mut self, core: &Arc<TaskCore>) {
+        if std::mem::replace(&mut self.interruptible, false) {
+            core.set_interrupt(None);
+        }
     }
 
     fn begin_exchange(&mut self, connection: Box<Connection>, permit: Permit, core: &Arc<TaskCore>) -> Result<Flow> {

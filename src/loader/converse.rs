@@ -36,7 +36,7 @@ impl Loader {
     pub(super) fn converse(&mut self, mut exchange: Box<Exchange>, core: &Arc<TaskCore>, mode: Mode) -> Result<Flow> {
         self.interruptible(core, mode, exchange.connection())?;
         if !std::mem::replace(&mut self.conversation.begun, true) {
-            let now = self.clock.touch();
+            let now = self.clock.progress();
             if let Some(transaction) = self.measure() {
                 transaction.request_start = Some(now);
             }
@@ -188,6 +188,7 @@ impl Loader {
         let status = head.status;
         let persistent = exchange.persistent && persistence == Persistence::KeepAlive;
         exchange.begin_body(body, persistent);
+        exchange.take_received();
         let head = self.response_head(head, Some(body), core)?;
         log::debug!("task {}: {status}", core.id);
         if let Some(transaction) = self.measure() {

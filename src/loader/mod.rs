@@ -24,7 +24,7 @@ use crate::disposition::{RedirectDecision, ResponseDisposition};
 use crate::error::{Error, Result};
 use crate::exchange::http1::Exchange;
 use crate::head::ResponseHead;
-use crate::metrics::{TaskInterval, TaskMetrics, TransactionMetrics};
+use crate::metrics::{TaskMetrics, TransactionMetrics};
 use crate::request::Request;
 use crate::response::Response;
 use crate::sync::{Arc, Mutex, lock};
@@ -33,7 +33,7 @@ use crate::task::core::{Advance, Events, Mode, Outcome, ReadStep, TaskCore, Work
 use body::Receiving;
 use bytes::Bytes;
 use clock::Clock;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 /// See the module's documentation.
 pub(crate) struct Loader {
@@ -41,7 +41,7 @@ pub(crate) struct Loader {
     request: Option<Request>,
     step: Step,
     clock: Clock,
-    begun: Option<Instant>,
+    begun: bool,
     transactions: Vec<TransactionMetrics>,
     redirects: u32,
     retries: retry::Retries,
@@ -49,6 +49,8 @@ pub(crate) struct Loader {
     answer: Slot,
     paused: bool,
     failed: bool,
+    /// Cancelling shuts the connection down.
+    interruptible: bool,
 }
 
 /// Where the task stands.
@@ -102,7 +104,7 @@ impl Loader {
             request: None,
             step: Step::Prepare,
             clock: Clock::new(),
-            begun: None,
+            begun: false,
             transactions: Vec::new(),
             redirects: 0,
             retries: retry::Retries::default(),
@@ -110,15 +112,14 @@ impl Loader {
             answer: Slot::default(),
             paused: false,
             failed: false,
+            interruptible: false,
         }
     }
 
     /// Goes from step to step until there is something to wait for.
     fn go(&mut self, core: &Arc<TaskCore>, mode: Mode) -> Advance {
-        if self.begun.is_none() {
-            let now = Instant::now();
-            self.begun = Some(now);
-            self.clock.begin(core, now);
+        if !std::mem::replace(&mut self.begun, true) {
+            self.clock.begin(core);
         }
         loop {
             if core.is_settled() {
@@ -274,14 +275,15 @@ impl Work for Loader {
         // Connections, permits and places in queues go with the step.
         self.step = Step::Over;
         let duration = core.created.elapsed();
-        if !matches!(core.outcome(), None | Some(Ok(_))) || self.failed {
+        if self.failed || core.is_settled() {
             let now = core.created + duration;
             if let Some(transaction) = self.measure() {
                 transaction.failed_at.get_or_insert(now);
             }
         }
         TaskMetrics {
-            interval: TaskInterval { start: SystemTime::now() - duration, duration },
+            created: core.created,
+            duration,
             redirect_count: self.redirects,
             transactions: std::mem::take(&mut self.transactions),
         }

@@ -12,12 +12,11 @@ use crate::sync::Arc;
 use crate::task::core::TaskCore;
 use http::header::{AUTHORIZATION, EXPECT};
 use http::{HeaderValue, Method};
-use std::time::Instant;
 use url::{Position, Url};
 
 impl Loader {
     pub(super) fn prepare(&mut self, core: &Arc<TaskCore>) -> Result<Flow> {
-        let now = Instant::now();
+        let now = self.clock.progress();
         let request = self.request(core);
         core.context.configuration.check()?;
         request.check()?;
@@ -39,6 +38,7 @@ impl Loader {
             priority: core.priority(),
             certain: !self.request(core).get_method().is_idempotent(),
             fresh: self.retries.wants_fresh_connection(),
+            now: self.clock.progress(),
         }
     }
 

@@ -109,7 +109,7 @@ impl Loader {
             transaction.response_end = Some(now);
             transaction.response_body_bytes = received;
         }
-        core.set_interrupt(None);
+        self.uninterruptible(core);
         exchange.finish(now);
         core.set_current(request.clone());
         self.request = Some(request);

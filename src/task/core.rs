@@ -248,6 +248,8 @@ pub(crate) struct TaskCore {
     suspended: AtomicBool,
     streaming: AtomicBool,
     bypass: AtomicBool,
+    /// There is a delegate, so that asking for it is worth a lock.
+    observed: AtomicBool,
     priority: AtomicU32,
     pub(crate) counts: Counts,
 }
@@ -297,6 +299,7 @@ impl TaskCore {
             id: context.next_id.fetch_add(1, Ordering::Relaxed),
             kind,
             context: Arc::clone(context),
+            observed: AtomicBool::new(events.is_some()),
             original,
             created: Instant::now(),
             claim: Claim::new(work),
@@ -387,6 +390,9 @@ impl TaskCore {
     }
 
     pub(crate) fn events(&self) -> Option<Arc<dyn Events>> {
+        if !self.observed.load(Ordering::Acquire) {
+            return None;
+        }
         lock(&self.shared).events.clone()
     }
 
@@ -397,6 +403,7 @@ impl TaskCore {
         if early {
             let old = shared.events.take();
             shared.events = Some(change(old));
+            self.observed.store(true, Ordering::Release);
         }
         early
     }
@@ -705,7 +712,6 @@ impl TaskCore {
         if let Err(error) = sys::poll_sockets(&borrowed, timeout) {
             log::error!("waiting for sockets: {error}");
         }
-        lock(&self.interrupt).clear();
     }
 
     fn park(self: &Arc<Self>, sources: &mut dyn FnMut(&mut dyn FnMut(&Socket, Interest)), deadline: Option<Instant>) {
@@ -898,7 +904,7 @@ impl TaskCore {
 
     /// How many bytes are on their way to the delegate.
     pub(crate) fn undelivered(&self) -> usize {
-        lock(&self.shared).undelivered
+        if self.observed.load(Ordering::Acquire) { lock(&self.shared).undelivered } else { 0 }
     }
 
     pub(crate) fn take_collected(&self) -> Vec<u8> {
