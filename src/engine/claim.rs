@@ -62,6 +62,17 @@ pub(crate) enum Lend<W, O> {
     Expired,
 }
 
+/// What a thread that lends itself may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Terms {
+    /// Until when it stays.
+    pub(crate) until: Option<Instant>,
+    /// It is the reader, for whom work is held.
+    pub(crate) reader: bool,
+    /// Work that a worker is about to carry on, too: queued or parked.
+    pub(crate) take_over: bool,
+}
+
 /// What is left to do for the last lender that leaves.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
@@ -86,8 +97,12 @@ struct State<W, O> {
     work: Option<W>,
     outcome: Option<O>,
     lenders: usize,
+    /// Lenders were told that it is queued, and the pool was not.
+    entrusted: bool,
     /// Lenders asleep on the condition variable: nobody is woken for nothing.
     asleep: usize,
+    /// Those of them that take work over.
+    takers: usize,
     bells: Vec<Waker>,
 }
 
@@ -99,7 +114,9 @@ impl<W, O: Clone> Claim<W, O> {
                 work: Some(work),
                 outcome: None,
                 lenders: 0,
+                entrusted: false,
                 asleep: 0,
+                takers: 0,
                 bells: Vec::new(),
             }),
             changed: Condvar::new(),
@@ -137,7 +154,8 @@ impl<W, O: Clone> Claim<W, O> {
             Phase::Resting(Rest::Held) => Notify::Nothing,
             Phase::Resting(_) => {
                 state.phase = Phase::Queued;
-                if state.lenders > 0 {
+                state.entrusted = state.lenders > 0;
+                if state.entrusted {
                     self.ring(state);
                     Notify::Nothing
                 } else {
@@ -190,7 +208,9 @@ impl<W, O: Clone> Claim<W, O> {
             _ => {
                 state.phase = Phase::Resting(rest);
                 state.work = Some(work);
-                if state.lenders > 0 {
+                // Parked work is looked after by a worker: only who would take it over is woken.
+                let wanted = rest != Rest::Parked || state.takers > 0 || !state.bells.is_empty();
+                if state.lenders > 0 && wanted {
                     self.ring(state);
                 }
                 None
@@ -224,26 +244,28 @@ impl<W, O: Clone> Claim<W, O> {
         }
     }
 
-    /// Waits until there is work to run, an outcome, or the time is up. `held`: work that is held for
-    /// its reader may be claimed, because the caller is the reader.
-    pub(crate) fn lend(&self, until: Option<Instant>, held: bool) -> Lend<W, O> {
+    /// Waits until there is work to run, an outcome, or the time is up.
+    pub(crate) fn lend(&self, terms: Terms) -> Lend<W, O> {
         let mut state = lock(&self.state);
         loop {
-            let deadline = match state.try_lend(until, held) {
+            let deadline = match state.try_lend(terms) {
                 Ok(lend) => return lend,
                 Err(deadline) => deadline,
             };
+            let takes = usize::from(terms.take_over);
             state.asleep += 1;
+            state.takers += takes;
             state = wait(&self.changed, state, deadline);
             state.asleep -= 1;
+            state.takers -= takes;
         }
     }
 
     /// As [`lend`](Claim::lend), without waiting: the waker is woken when it is worth asking again,
     /// and the deadline says when it is so at the latest.
-    pub(crate) fn try_lend(&self, until: Option<Instant>, held: bool, bell: &Waker) -> Result<Lend<W, O>, Option<Instant>> {
+    pub(crate) fn try_lend(&self, terms: Terms, bell: &Waker) -> Result<Lend<W, O>, Option<Instant>> {
         let mut state = lock(&self.state);
-        let result = state.try_lend(until, held);
+        let result = state.try_lend(terms);
         if result.is_err() {
             state.add_bell(bell);
         }
@@ -289,18 +311,30 @@ impl<W, O: Clone> State<W, O> {
     }
 
     /// What there is for a lender, or the time until which it may sleep.
-    fn try_lend(&mut self, until: Option<Instant>, held: bool) -> Result<Lend<W, O>, Option<Instant>> {
+    fn try_lend(&mut self, terms: Terms) -> Result<Lend<W, O>, Option<Instant>> {
+        let Terms { until, reader, take_over } = terms;
         if let Some(outcome) = &self.outcome {
             return Ok(Lend::Outcome(outcome.clone()));
         }
         let mut deadline = until;
         match self.phase {
-            Phase::Queued | Phase::Resting(Rest::Unstarted | Rest::Parked) => {
+            // What was notified while a lender looked after it is in nobody's queue.
+            Phase::Queued if take_over || self.entrusted => {
                 if let Some(work) = self.take() {
                     return Ok(Lend::Work(work));
                 }
             }
-            Phase::Resting(Rest::Held) if held => {
+            Phase::Resting(Rest::Parked) if take_over => {
+                if let Some(work) = self.take() {
+                    return Ok(Lend::Work(work));
+                }
+            }
+            Phase::Resting(Rest::Unstarted) => {
+                if let Some(work) = self.take() {
+                    return Ok(Lend::Work(work));
+                }
+            }
+            Phase::Resting(Rest::Held) if reader => {
                 if let Some(work) = self.take() {
                     return Ok(Lend::Work(work));
                 }

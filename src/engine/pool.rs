@@ -87,9 +87,10 @@ impl Pool {
         &self.shared
     }
 
-    /// How many threads there are.
-    pub(crate) fn threads(&self) -> usize {
-        lock(&self.shared.state).threads
+    /// How many jobs the workers have to look after, about: none if there is no worker.
+    pub(crate) fn load(&self) -> usize {
+        let state = lock(&self.shared.state);
+        if state.threads == 0 { 0 } else { state.ready.len() + self.shared.watch.len() }
     }
 }
 
@@ -206,16 +207,26 @@ impl Shared {
     fn work(self: Arc<Self>) {
         let mut keys = Vec::new();
         let mut due: Vec<Arc<dyn Job>> = Vec::new();
+        let mut busy = false;
         let mut state = lock(&self.state);
         loop {
             if let Some(job) = state.ready.pop_front() {
                 drop(state);
                 job.run();
+                busy = true;
                 state = lock(&self.state);
                 continue;
             }
             if state.closed {
                 break;
+            }
+            if std::mem::take(&mut busy) {
+                // Whoever is about to bring more work may do so before this thread goes to sleep:
+                // one turn saves a wake-up a job when many come in a row.
+                drop(state);
+                thread::yield_now();
+                state = lock(&self.state);
+                continue;
             }
             if state.watching == Watching::Nobody && !self.watch.is_empty() {
                 state.watching = Watching::Asleep;

@@ -8,6 +8,7 @@
 //! Lock: `parked`. Nothing is called under it but the poller's `arm`.
 
 use super::pool::Job;
+use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex, lock};
 use crate::sys::{Interest, Poller, Socket};
 use std::collections::{BTreeSet, HashMap};
@@ -20,6 +21,8 @@ use std::time::{Duration, Instant};
 pub(crate) struct Watch {
     poller: OnceLock<Poller>,
     parked: Mutex<Parked>,
+    /// How many jobs are parked, for a look without the lock.
+    count: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -37,7 +40,7 @@ struct Entry {
 
 impl Watch {
     pub(crate) fn new() -> Self {
-        Watch { poller: OnceLock::new(), parked: Mutex::new(Parked::default()) }
+        Watch { poller: OnceLock::new(), parked: Mutex::new(Parked::default()), count: AtomicUsize::new(0) }
     }
 
     /// Parks a job until one of its sockets is ready or the deadline passes.
@@ -65,6 +68,7 @@ impl Watch {
             parked.timers.insert((at, id));
         }
         parked.jobs.insert(id, Entry { job, deadline });
+        self.count.store(parked.jobs.len(), Ordering::Relaxed);
         let wake = match (parked.asleep, deadline) {
             (Some(None), Some(_)) => true,
             (Some(Some(until)), Some(at)) => at < until,
@@ -79,7 +83,16 @@ impl Watch {
 
     /// Forgets a job that somebody took over.
     pub(crate) fn unpark(&self, id: u64) {
-        lock(&self.parked).remove(id);
+        let mut parked = lock(&self.parked);
+        let entry = parked.remove(id);
+        self.count.store(parked.jobs.len(), Ordering::Relaxed);
+        drop(parked);
+        drop(entry);
+    }
+
+    /// How many jobs are parked, about.
+    pub(crate) fn len(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
     }
 
     /// Whether nothing is parked.
@@ -115,6 +128,7 @@ impl Watch {
                 due.extend(parked.remove(id));
             }
         }
+        self.count.store(parked.jobs.len(), Ordering::Relaxed);
         result
     }
 

@@ -14,7 +14,7 @@ use crate::connection::resolve::Names;
 use crate::connection::tls::TlsSettings;
 use crate::connection::transport::Buffers;
 use crate::disposition::{RedirectDecision, ResponseDisposition};
-use crate::engine::claim::{Claim, Leave, Lend, Notify, Rest};
+use crate::engine::claim::{Claim, Leave, Lend, Notify, Rest, Terms};
 use crate::engine::events::{Lane, contain};
 use crate::engine::pool::{Job, Pool};
 use crate::engine::watch::IdHasher;
@@ -23,7 +23,7 @@ use crate::head::ResponseHead;
 use crate::metrics::TaskMetrics;
 use crate::request::Request;
 use crate::response::Response;
-use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex, lock};
 use crate::sys::{self, Interest, Socket};
 use bytes::Bytes;
@@ -105,6 +105,8 @@ pub(crate) struct Context {
     tls: Mutex<Option<TlsSettings>>,
     pub(crate) registry: Mutex<Registry>,
     next_id: AtomicU64,
+    /// Threads that wait for tasks.
+    lenders: AtomicUsize,
 }
 
 /// The tasks of a session that have not completed.
@@ -143,6 +145,7 @@ impl Context {
             tls: Mutex::new(None),
             registry: Mutex::new(Registry::default()),
             next_id: AtomicU64::new(1),
+            lenders: AtomicUsize::new(0),
         }
     }
 
@@ -567,10 +570,16 @@ impl TaskCore {
         let mine = lane.is_mine();
         let bell = mine.then(|| lane.waker());
         let mut seen = if mine { lane.seen() } else { 0 };
+        let lenders = self.context.lenders.fetch_add(1, Ordering::Relaxed) + 1;
         let lent = loop {
+            // One thread that waits for one of very many leaves them to the workers, which serve
+            // what is ready in one go. Where there are about as many threads as tasks each runs its
+            // own, and the hop from a worker is saved.
+            let take_over = self.context.pool.load() <= 2 * lenders;
+            let terms = Terms { until, reader: held, take_over };
             let lend = match &bell {
-                None => self.claim.lend(until, held),
-                Some(bell) => match self.claim.try_lend(until, held, bell) {
+                None => self.claim.lend(terms),
+                Some(bell) => match self.claim.try_lend(terms, bell) {
                     Ok(lend) => lend,
                     // The thread whose wait this is would run the events: so it does.
                     Err(deadline) => {
@@ -589,6 +598,7 @@ impl TaskCore {
                 },
             }
         };
+        self.context.lenders.fetch_sub(1, Ordering::Relaxed);
         match self.claim.leave() {
             Leave::Nothing => {}
             Leave::Enqueue => {
@@ -665,7 +675,7 @@ impl TaskCore {
                     ReadStep::Park(deadline) => self.poll(work.as_ref(), deadline),
                     ReadStep::Wait(deadline) => match self.claim.give_back(work, Rest::Waiting(deadline)) {
                         Some(back) => work = back,
-                        None => match self.claim.lend(None, true) {
+                        None => match self.claim.lend(Terms { until: None, reader: true, take_over: true }) {
                             Lend::Work(back) => work = back,
                             _ => break,
                         },
