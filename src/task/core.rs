@@ -730,7 +730,13 @@ impl TaskCore {
         deadline: Option<Instant>,
         rest: Rest,
     ) -> Option<Box<dyn Work>> {
-        self.park(&mut |each| work.sources(&mut |socket, interest| each(socket, interest)), deadline);
+        let mut sources = |each: &mut dyn FnMut(&Socket, Interest)| {
+            // What waits for an event has no use for its socket: a body whose delegate has no room.
+            if rest == Rest::Parked {
+                work.sources(&mut |socket, interest| each(socket, interest));
+            }
+        };
+        self.park(&mut sources, deadline);
         let back = self.claim.give_back(work, rest);
         if back.is_some() {
             self.context.pool.watch().unpark(self.id);
