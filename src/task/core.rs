@@ -490,7 +490,6 @@ impl TaskCore {
             socket.shutdown();
         }
         if let Some(work) = self.claim.claim_any() {
-            self.context.pool.watch().unpark(self.id);
             self.conclude(work, None);
         }
     }
@@ -599,7 +598,12 @@ impl TaskCore {
                 self.keep();
                 if deadline.is_some() {
                     self.park(&mut |_| {}, deadline);
-                    self.context.pool.shared().ensure_watch();
+                    if self.claim.is_settled() {
+                        // It may have been concluded before it was parked.
+                        self.context.pool.watch().unpark(self.id);
+                    } else {
+                        self.context.pool.shared().ensure_watch();
+                    }
                 }
             }
         }
@@ -764,6 +768,8 @@ impl TaskCore {
             self.claim.settle(outcome);
         }
         self.claim.finish();
+        // An event or a lender may have ended what is still parked until its deadline, days from now.
+        self.context.pool.watch().unpark(self.id);
         let (handlers, events) = {
             let mut shared = lock(&self.shared);
             let quiet = shared.events.is_none();
