@@ -65,7 +65,7 @@ impl<T: Send + 'static> Pending<T> {
     pub fn on_completion(self, handler: impl FnOnce(Result<T>) + Send + 'static) {
         let take = self.take;
         self.core.on_completion(Box::new(move |outcome| handler(take(outcome))));
-        self.core.resume();
+        self.core.start();
     }
 
     /// A channel on which the result arrives, once, for [`crossbeam_channel::select!`]. Starts the
