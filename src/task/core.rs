@@ -182,11 +182,11 @@ impl Context {
         lock(&self.registry).invalidated
     }
 
-    /// Takes no new tasks, and runs `at_end` when the last one has ended. False if it was so before.
-    pub(crate) fn invalidate(&self, at_end: Box<dyn FnOnce() + Send>) -> bool {
+    /// Takes no new tasks, and runs `at_end` when the last one has ended, unless it was so before.
+    pub(crate) fn invalidate(&self, at_end: Box<dyn FnOnce() + Send>) {
         let mut registry = lock(&self.registry);
         if registry.invalidated {
-            return false;
+            return;
         }
         registry.invalidated = true;
         registry.at_end = Some(at_end);
@@ -195,7 +195,6 @@ impl Context {
         if let Some(at_end) = at_end {
             at_end();
         }
-        true
     }
 
     fn forget(&self, id: u64) {
@@ -953,6 +952,15 @@ impl Job for TaskCore {
 
     fn notify(&self) -> bool {
         self.claim.notify() == Notify::Enqueue
+    }
+}
+
+impl Drop for TaskCore {
+    /// A task that was never started leaves its session with its last handle.
+    fn drop(&mut self) {
+        if !lock(&self.shared).completed {
+            self.context.forget(self.id);
+        }
     }
 }
 
