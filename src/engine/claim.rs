@@ -198,6 +198,21 @@ impl<W, O: Clone> Claim<W, O> {
         }
     }
 
+    /// Puts the work behind what else is queued, notified or not. It comes back if there is an outcome.
+    pub(crate) fn requeue(&self, work: W) -> Result<Notify, W> {
+        let mut state = lock(&self.state);
+        if state.outcome.is_some() {
+            return Err(work);
+        }
+        state.phase = Phase::Queued;
+        state.work = Some(work);
+        if state.lenders > 0 {
+            self.ring(state);
+            return Ok(Notify::Nothing);
+        }
+        Ok(Notify::Enqueue)
+    }
+
     /// The work is over and gone.
     pub(crate) fn finish(&self) {
         let mut state = lock(&self.state);

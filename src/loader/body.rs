@@ -132,9 +132,18 @@ impl Loader {
             let body = received?;
             self.count_received(&mut receiving, core);
             match body {
-                Body::Piece => {
-                    let turn = receiving.exchange.body_received() - begin;
-                    if matches!(mode, Mode::Parking) && turn > TURN {
+                Body::Piece | Body::Framing => {
+                    let now = self.clock.progress();
+                    if receiving.ended {
+                        continue;
+                    }
+                    // Data that comes without a pause is no reason to go on for ever.
+                    self.clock.check_moving(now, &|| format!("receiving the body from {}", self.authority(core)))?;
+                    let enough = match mode {
+                        Mode::Parking => receiving.exchange.body_received() - begin > TURN,
+                        Mode::Blocking { until } => until.is_some_and(|until| now >= until),
+                    };
+                    if enough {
                         return Ok(Flow::Stay(Step::Body(receiving), Pause::Yield));
                     }
                     if core.is_suspended() || core.is_streaming() {
@@ -143,6 +152,9 @@ impl Loader {
                 }
                 Body::End => {}
                 Body::Nothing => {
+                    if self.was_suspended(core) {
+                        return Ok(Flow::Go(Step::Body(receiving)));
+                    }
                     self.clock.check(true, &|| format!("receiving the body from {}", self.authority(core)))?;
                     receiving.exchange.rest();
                     return Ok(Flow::Stay(Step::Body(receiving), Pause::Io));
@@ -157,9 +169,10 @@ impl Loader {
             return Err(Error::new(ErrorKind::Unknown, "there is no body to read"));
         };
         self.interruptible(core, mode, receiving.exchange.connection())?;
-        self.clock.touch();
         loop {
+            let now = self.clock.touch();
             if !receiving.ended {
+                self.clock.check_moving(now, &|| format!("receiving the body from {}", self.authority(core)))?;
                 let (body, count) = receiving.read(buffer, self.clock.patience(mode))?;
                 if core.is_settled() {
                     return Err(Error::cancelled());
@@ -170,6 +183,10 @@ impl Loader {
                     return Ok(ReadStep::Bytes(count));
                 }
                 if body == Body::Nothing {
+                    if self.was_suspended(core) {
+                        self.step = Step::Body(receiving);
+                        return Ok(ReadStep::Wait(None));
+                    }
                     self.clock.check(true, &|| format!("receiving the body from {}", self.authority(core)))?;
                     receiving.exchange.rest();
                     self.step = Step::Body(receiving);
@@ -261,7 +278,7 @@ impl Receiving {
                 while self.decode_into_collected()? {}
                 self.ended = self.end_of_coding()?;
             }
-            Body::Nothing => {}
+            Body::Nothing | Body::Framing => {}
         }
         Ok(body)
     }
@@ -340,7 +357,7 @@ impl Receiving {
                 self.ended = !progress.pending && self.end_of_coding()?;
             }
             (Body::End, None) => self.ended = true,
-            (Body::Nothing, _) => {}
+            (Body::Nothing | Body::Framing, _) => {}
         }
         self.decoded += target.len() as u64;
         Ok((body, target.into()))
@@ -396,7 +413,7 @@ impl Receiving {
                 self.ended = !progress.pending && self.end_of_coding()?;
             }
             (Body::End, None) => self.ended = true,
-            (Body::Nothing, _) => {}
+            (Body::Nothing | Body::Framing, _) => {}
         }
         Ok((body, count))
     }

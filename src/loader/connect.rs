@@ -132,6 +132,9 @@ impl Loader {
         }
         match waits? {
             Some(interest) => {
+                if self.was_suspended(core) {
+                    return Ok(Flow::Go(Step::Handshake(connection, permit, interest)));
+                }
                 self.clock.check(true, &|| format!("TLS handshake with {}", self.authority(core)))?;
                 connection.release_buffers();
                 Ok(Flow::Stay(Step::Handshake(connection, permit, interest), Pause::Io))

@@ -66,7 +66,7 @@ pub(crate) enum Advance {
     Park(Option<Instant>),
     /// An event has to happen (`TaskCore::wake`), until the deadline at most.
     Wait(Option<Instant>),
-    /// It could go on, but others should have a turn.
+    /// It could go on, but others should have a turn, or the time of who waits is up.
     Yield,
     /// The head is there and the body waits for its reader.
     Streaming,
@@ -245,6 +245,8 @@ pub(crate) struct TaskCore {
     shared: Mutex<Shared>,
     interrupt: Mutex<Vec<Arc<Socket>>>,
     suspended: AtomicBool,
+    /// It was resumed after a suspension, and whoever runs it has not seen that yet.
+    resumed: AtomicBool,
     streaming: AtomicBool,
     bypass: AtomicBool,
     /// There is a delegate, so that asking for it is worth a lock.
@@ -320,6 +322,7 @@ impl TaskCore {
             }),
             interrupt: Mutex::new(Vec::new()),
             suspended: AtomicBool::new(true),
+            resumed: AtomicBool::new(false),
             streaming: AtomicBool::new(false),
             bypass: AtomicBool::new(false),
             priority: AtomicU32::new(0.5f32.to_bits()),
@@ -438,6 +441,7 @@ impl TaskCore {
         shared.started_at.get_or_insert(now);
         if let Some(since) = shared.suspended_at.take() {
             shared.suspended_for += now.saturating_duration_since(since);
+            self.resumed.store(true, Ordering::Release);
         }
         self.suspended.store(false, Ordering::Release);
         true
@@ -454,6 +458,11 @@ impl TaskCore {
 
     pub(crate) fn is_suspended(&self) -> bool {
         self.suspended.load(Ordering::Acquire)
+    }
+
+    /// Whether a suspension has ended since this was last asked.
+    pub(crate) fn take_resumed(&self) -> bool {
+        self.resumed.load(Ordering::Relaxed) && self.resumed.swap(false, Ordering::AcqRel)
     }
 
     /// When the task began, moved on by the time for which it was suspended since.
@@ -623,7 +632,7 @@ impl TaskCore {
                     return None;
                 }
                 Advance::Streaming => return Some(work),
-                Advance::Yield => {}
+                Advance::Yield => work = self.requeue(work)?,
                 Advance::Wait(deadline) => work = self.claim.give_back(work, Rest::Waiting(deadline))?,
                 Advance::Park(deadline) => {
                     if until.is_some_and(|until| Instant::now() >= until) {
@@ -745,6 +754,18 @@ impl TaskCore {
             self.context.pool.watch().unpark(self.id);
         }
         back
+    }
+
+    /// Lets others go first. The work comes back if the task is over.
+    fn requeue(self: &Arc<Self>, work: Box<dyn Work>) -> Option<Box<dyn Work>> {
+        match self.claim.requeue(work) {
+            Err(work) => Some(work),
+            Ok(Notify::Nothing) => None,
+            Ok(Notify::Enqueue) => {
+                self.context.pool.shared().push(Arc::clone(self) as Arc<dyn Job>);
+                None
+            }
+        }
     }
 
     /// From now on the session keeps the task until it has completed.
@@ -937,11 +958,7 @@ impl Job for TaskCore {
                 Advance::Park(deadline) => self.park_and_rest(work, deadline, Rest::Parked),
                 Advance::Wait(Some(deadline)) => self.park_and_rest(work, Some(deadline), Rest::Waiting(Some(deadline))),
                 Advance::Wait(None) => self.claim.give_back(work, Rest::Waiting(None)),
-                Advance::Yield => {
-                    let back = self.claim.give_back(work, Rest::Waiting(None));
-                    self.wake();
-                    back
-                }
+                Advance::Yield => self.requeue(work),
             };
             match back {
                 Some(back) => work = back,
