@@ -10,7 +10,7 @@ use crate::proto::coding::Decoder;
 use crate::response::Response;
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
-use crate::task::core::{Mode, ReadStep, TaskCore, too_large_error};
+use crate::task::core::{Events, Mode, ReadStep, TaskCore, too_large_error};
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
 
@@ -25,6 +25,9 @@ const UNDELIVERED: usize = 256 * 1024;
 /// A response whose body comes in.
 pub(super) struct Receiving {
     pub(super) exchange: Box<Exchange>,
+    /// To whom the body goes, if not to memory or a reader. Decided when the response comes, once:
+    /// nobody gets a body in part.
+    events: Option<Arc<dyn Events>>,
     head: Arc<ResponseHead>,
     decoder: Option<Decoder>,
     /// What was collected, decoded. With a reader: what it takes first.
@@ -50,8 +53,10 @@ impl Loader {
         let head = Arc::new(head);
         core.set_head(Some(Arc::clone(&head)));
         let limit = usize::try_from(core.context.configuration.maximum_body_in_memory).unwrap_or(usize::MAX);
+        let events = core.take_response();
         let receiving = Box::new(Receiving {
             exchange,
+            events: events.clone(),
             head,
             decoder,
             collected: Vec::new(),
@@ -60,7 +65,7 @@ impl Loader {
             decoded: 0,
             ended: false,
         });
-        match core.body_events() {
+        match events {
             None => Ok(Flow::Go(Step::Body(receiving))),
             Some(events) => {
                 let shown = Arc::clone(&receiving.head);
@@ -102,7 +107,7 @@ impl Loader {
     }
 
     pub(super) fn body(&mut self, mut receiving: Box<Receiving>, core: &Arc<TaskCore>, mode: Mode) -> Result<Flow> {
-        if core.is_streaming() {
+        if receiving.is_for_reader(core) {
             return Ok(Flow::Stay(Step::Body(receiving), Pause::Reader));
         }
         self.interruptible(core, mode, receiving.exchange.connection())?;
@@ -111,7 +116,7 @@ impl Loader {
             if receiving.ended {
                 return self.received(receiving, core);
             }
-            let events = core.body_events();
+            let events = receiving.events.clone();
             if events.is_some() && core.undelivered() > UNDELIVERED {
                 // The delegate is slow: so is the peer then. The time is the delegate's.
                 self.clock.check(false, &|| "waiting for the delegate to take the body".into())?;
@@ -146,7 +151,7 @@ impl Loader {
                     if enough {
                         return Ok(Flow::Stay(Step::Body(receiving), Pause::Yield));
                     }
-                    if core.is_suspended() || core.is_streaming() {
+                    if core.is_suspended() || receiving.is_for_reader(core) {
                         return Ok(Flow::Go(Step::Body(receiving)));
                     }
                 }
@@ -204,8 +209,9 @@ impl Loader {
     fn received(&mut self, mut receiving: Box<Receiving>, core: &Arc<TaskCore>) -> Result<Flow> {
         let head = Arc::clone(&receiving.head);
         let collected = std::mem::take(&mut receiving.collected);
+        let told = receiving.events.is_some();
         self.finish(receiving, core);
-        if core.body_events().is_some() || core.undelivered() > 0 {
+        if told {
             return Ok(Flow::Go(Step::Delivering(head)));
         }
         Ok(Flow::Done(Response::new(head, Bytes::from(collected))))
@@ -245,6 +251,10 @@ impl Loader {
 }
 
 impl Receiving {
+    fn is_for_reader(&self, core: &Arc<TaskCore>) -> bool {
+        self.events.is_none() && core.is_streaming()
+    }
+
     /// Collects what there is in memory.
     fn collect(&mut self, patience: crate::sys::Patience) -> Result<Body> {
         if self.decoder.is_none() {

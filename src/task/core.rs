@@ -248,9 +248,12 @@ pub(crate) struct TaskCore {
     /// It was resumed after a suspension, and whoever runs it has not seen that yet.
     resumed: AtomicBool,
     streaming: AtomicBool,
+    /// A handler or a reader takes the response in the delegate's place (SPEC T18).
     bypass: AtomicBool,
     /// There is a delegate, so that asking for it is worth a lock.
     observed: AtomicBool,
+    /// The delegate was told of the response before that.
+    told: AtomicBool,
     priority: AtomicU32,
     pub(crate) counts: Counts,
 }
@@ -325,6 +328,7 @@ impl TaskCore {
             resumed: AtomicBool::new(false),
             streaming: AtomicBool::new(false),
             bypass: AtomicBool::new(false),
+            told: AtomicBool::new(false),
             priority: AtomicU32::new(0.5f32.to_bits()),
             counts: Counts::default(),
         });
@@ -541,10 +545,10 @@ impl TaskCore {
 
     /// Waits for the head, with the body left to be read; or for the outcome if there is no more.
     pub(crate) fn open(self: &Arc<Self>) -> Opened {
+        self.bypass.store(true, Ordering::Release);
         if self.streaming.swap(true, Ordering::AcqRel) {
             return Opened::Taken;
         }
-        self.bypass.store(true, Ordering::Release);
         if !lock(&self.shared).started {
             self.count_resume();
         }
@@ -689,6 +693,13 @@ impl TaskCore {
 
     /// The reader is gone. What was not read is given up.
     pub(crate) fn close_reader(self: &Arc<Self>) {
+        // What was read to its last byte is complete, though nobody asked for the end.
+        if let Some(mut work) = self.claim.claim_any() {
+            match contain(|| work.read(self, &mut [0], Mode::Parking)) {
+                Some(ReadStep::Done(outcome @ Ok(_))) => self.conclude(work, Some(outcome)),
+                _ => self.rest(work, Rest::Held),
+            }
+        }
         if !self.claim.is_settled() {
             self.cancel();
         }
@@ -798,7 +809,7 @@ impl TaskCore {
             (std::mem::take(&mut shared.handlers), shared.events.take())
         };
         self.suspended.store(false, Ordering::Release);
-        let bypass = self.bypass.load(Ordering::Acquire);
+        let bypass = self.bypass.load(Ordering::Acquire) && !self.told.load(Ordering::Acquire);
         match events {
             None => self.report(handlers),
             Some(events) => {
@@ -883,9 +894,12 @@ impl TaskCore {
         self.streaming.load(Ordering::Acquire)
     }
 
-    /// The delegate, unless a handler or a reader takes the response in its place (SPEC T18).
-    pub(crate) fn body_events(&self) -> Option<Arc<dyn Events>> {
-        if self.bypass.load(Ordering::Acquire) { None } else { self.events() }
+    /// The delegate, if the response is for it: then a handler or a reader that comes later changes
+    /// that no more.
+    pub(crate) fn take_response(&self) -> Option<Arc<dyn Events>> {
+        let events = if self.bypass.load(Ordering::Acquire) { None } else { self.events() };
+        self.told.store(events.is_some(), Ordering::Release);
+        events
     }
 
     pub(crate) fn set_current(&self, request: Request) {

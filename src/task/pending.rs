@@ -69,7 +69,8 @@ impl<T: Send + 'static> Pending<T> {
     }
 
     /// A channel on which the result arrives, once, for [`crossbeam_channel::select!`]. Starts the
-    /// operation if it has not been started.
+    /// operation if it has not been started. Selecting runs no delegate methods: on the delegate
+    /// queue itself use [`wait`](Pending::wait), which does.
     pub fn receiver(&self) -> &Receiver<Result<T>> {
         self.registered.call_once(|| {
             let (sender, take) = (self.sender.clone(), self.take);
