@@ -190,7 +190,7 @@ impl Loader {
     ) {
         let slot = Arc::clone(&self.answer);
         let asker = Arc::clone(core);
-        core.context.lane.post(Box::new(move || {
+        core.context.post(Box::new(move || {
             let answer = if asker.is_settled() {
                 default
             } else {

@@ -15,7 +15,7 @@ use crate::connection::tls::TlsSettings;
 use crate::connection::transport::Buffers;
 use crate::disposition::{RedirectDecision, ResponseDisposition};
 use crate::engine::claim::{Claim, Leave, Lend, Notify, Rest};
-use crate::engine::events::{Lane, contain};
+use crate::engine::events::{Event, Lane, contain};
 use crate::engine::pool::{Job, Pool};
 use crate::engine::watch::IdHasher;
 use crate::error::{Error, ErrorKind};
@@ -143,6 +143,16 @@ impl Context {
             tls: Mutex::new(None),
             registry: Mutex::new(Registry::default()),
             next_id: AtomicU64::new(1),
+        }
+    }
+
+    /// Has the delegate's queue run something. Where that means here and now, a worker that does it
+    /// is stuck in the program's code, and others take its place.
+    pub(crate) fn post(&self, event: Event) {
+        if self.lane.is_inline() {
+            self.pool.shared().blocking(|| self.lane.post(event));
+        } else {
+            self.lane.post(event);
         }
     }
 
@@ -814,7 +824,7 @@ impl TaskCore {
             None => self.report(handlers),
             Some(events) => {
                 let core = Arc::clone(self);
-                self.context.lane.post(Box::new(move || {
+                self.context.post(Box::new(move || {
                     lock(&core.shared).completed = true;
                     contain(|| events.did_finish_collecting(&core, &metrics));
                     if !bypass {
@@ -843,7 +853,7 @@ impl TaskCore {
 
     fn deliver(&self, handler: Handler, outcome: Outcome) {
         match handler {
-            Handler::Lane(handler) => self.context.lane.post(Box::new(move || handler(outcome))),
+            Handler::Lane(handler) => self.context.post(Box::new(move || handler(outcome))),
             Handler::Direct(handler) => handler(outcome),
         }
     }
@@ -913,7 +923,7 @@ impl TaskCore {
     /// Tells the delegate something on its lane, unless the task has completed by then.
     pub(crate) fn tell(self: &Arc<Self>, events: Arc<dyn Events>, tell: impl FnOnce(&dyn Events, &Arc<TaskCore>) + Send + 'static) {
         let core = Arc::clone(self);
-        self.context.lane.post(Box::new(move || {
+        self.context.post(Box::new(move || {
             if !lock(&core.shared).completed {
                 contain(|| tell(events.as_ref(), &core));
             }
@@ -925,7 +935,7 @@ impl TaskCore {
         let size = data.len();
         lock(&self.shared).undelivered += size;
         let core = Arc::clone(self);
-        self.context.lane.post(Box::new(move || {
+        self.context.post(Box::new(move || {
             let mut unwanted = None;
             if !lock(&core.shared).completed {
                 unwanted = contain(|| events.did_receive_data(&core, data)).flatten();
