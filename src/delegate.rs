@@ -259,19 +259,19 @@ impl DelegateQueue {
     /// Runs the events that are queued, and returns how many there were. Does nothing while another
     /// thread runs them.
     pub fn run_pending(&self) -> usize {
-        self.run_until(std::time::Instant::now())
+        self.run_until(Some(std::time::Instant::now()))
     }
 
     /// Runs events, waiting for more, until the time has passed; returns how many there were.
     pub fn run_for(&self, time: Duration) -> usize {
-        self.run_until(std::time::Instant::now() + time)
+        self.run_until(std::time::Instant::now().checked_add(time))
     }
 
-    fn run_until(&self, until: std::time::Instant) -> usize {
+    fn run_until(&self, until: Option<std::time::Instant>) -> usize {
         let mut seen = self.0.seen();
         let mut count = 0;
         loop {
-            let (now_seen, ran) = self.0.turn(seen, Some(until));
+            let (now_seen, ran) = self.0.turn(seen, until);
             count += usize::from(ran);
             if !ran && now_seen == seen {
                 return count;

@@ -113,10 +113,12 @@ impl Session {
 
     /// Cancels all tasks, and does what [`finish_tasks_and_invalidate`](Session::finish_tasks_and_invalidate) does.
     pub fn invalidate_and_cancel(&self) {
-        if self.invalidate() {
-            for task in self.0.context.tasks() {
-                task.cancel();
-            }
+        if self.0.shared {
+            return;
+        }
+        self.invalidate();
+        for task in self.0.context.tasks() {
+            task.cancel();
         }
     }
 
@@ -162,9 +164,9 @@ impl Session {
         self.0.queue.clone()
     }
 
-    fn invalidate(&self) -> bool {
+    fn invalidate(&self) {
         if self.0.shared {
-            return false;
+            return;
         }
         // The context runs this when the last task has ended, and may outlive this handle.
         let session = Arc::clone(&self.0);
@@ -175,11 +177,13 @@ impl Session {
                 if let Some(delegate) = delegate {
                     crate::engine::events::contain(|| delegate.did_become_invalid(None));
                 }
-                drop(lock(&session.delegate).take());
-                drop(lock(&session.events).take());
+                // Let go of outside the locks: what the program does when its delegate is dropped is its own.
+                let delegate = lock(&session.delegate).take();
+                let events = lock(&session.events).take();
+                drop((delegate, events));
                 session.close();
             }));
-        }))
+        }));
     }
 }
 

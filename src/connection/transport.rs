@@ -132,9 +132,11 @@ impl Connection {
         Ok(())
     }
 
-    /// Carries the handshake on. `None` when it is done, else what it waits for.
+    /// Carries the handshake on, receiving once at the most. `None` when it is done, else what it
+    /// waits for.
     #[cfg(feature = "tls")]
     pub(crate) fn handshake(&mut self, patience: Patience) -> Result<Option<Interest>, Error> {
+        let mut received = false;
         loop {
             let Some(tls) = self.tls.as_mut() else { return Ok(None) };
             let step = tls.stream.handshake(&mut tls.cipher, &mut tls.outgoing);
@@ -152,8 +154,11 @@ impl Connection {
             if !flushed.map_err(|error| lost("sending the TLS handshake", error))? {
                 return Ok(Some(Interest::WRITE));
             }
+            if received {
+                return Ok(Some(Interest::READ));
+            }
             match self.receive_cipher(patience).map_err(|error| lost("TLS handshake", error))? {
-                Received::Bytes(_) => {}
+                Received::Bytes(_) => received = true,
                 Received::End { .. } => {
                     return Err(Error::new(
                         ErrorKind::SecureConnectionFailed,

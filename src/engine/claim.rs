@@ -218,6 +218,21 @@ impl<W, O: Clone> Claim<W, O> {
         }
     }
 
+    /// Puts the work behind what else is queued, notified or not. It comes back if there is an outcome.
+    pub(crate) fn requeue(&self, work: W) -> Result<Notify, W> {
+        let mut state = lock(&self.state);
+        if state.outcome.is_some() {
+            return Err(work);
+        }
+        state.phase = Phase::Queued;
+        state.work = Some(work);
+        if state.lenders > 0 {
+            self.ring(state);
+            return Ok(Notify::Nothing);
+        }
+        Ok(Notify::Enqueue)
+    }
+
     /// The work is over and gone.
     pub(crate) fn finish(&self) {
         let mut state = lock(&self.state);
@@ -318,6 +333,14 @@ impl<W, O: Clone> State<W, O> {
         }
         let mut deadline = until;
         match self.phase {
+            // However short the wait is to be, it starts what nobody has started.
+            Phase::Resting(Rest::Unstarted) => {
+                if let Some(work) = self.take() {
+                    return Ok(Lend::Work(work));
+                }
+            }
+            // What this thread has just put to rest it must not take up again for ever.
+            _ if until.is_some_and(|until| Instant::now() >= until) => return Ok(Lend::Expired),
             // What was notified while a lender looked after it is in nobody's queue.
             Phase::Queued if take_over || self.entrusted => {
                 if let Some(work) = self.take() {
@@ -325,11 +348,6 @@ impl<W, O: Clone> State<W, O> {
                 }
             }
             Phase::Resting(Rest::Parked) if take_over => {
-                if let Some(work) = self.take() {
-                    return Ok(Lend::Work(work));
-                }
-            }
-            Phase::Resting(Rest::Unstarted) => {
                 if let Some(work) = self.take() {
                     return Ok(Lend::Work(work));
                 }
@@ -349,10 +367,7 @@ impl<W, O: Clone> State<W, O> {
             }
             _ => {}
         }
-        match until {
-            Some(until) if Instant::now() >= until => Ok(Lend::Expired),
-            _ => Err(deadline),
-        }
+        Err(deadline)
     }
 }
 
@@ -365,5 +380,35 @@ fn wait<'a, T>(condvar: &Condvar, guard: MutexGuard<'a, T>, deadline: Option<Ins
             let left = at.saturating_duration_since(Instant::now());
             condvar.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner).0
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_lender_whose_time_is_up_leaves_parked_work_alone() {
+        let claim: Claim<&str, ()> = Claim::new("work");
+        claim.enter();
+        let past = Some(Instant::now() - Duration::from_secs(1));
+        let Lend::Work(work) = claim.lend(past, false) else { panic!("what is unstarted is started") };
+        assert!(claim.give_back(work, Rest::Parked).is_none());
+        assert!(matches!(claim.lend(past, false), Lend::Expired));
+        assert_eq!(claim.leave(), Leave::Nothing);
+    }
+
+    #[test]
+    fn what_only_an_impatient_lender_was_told_goes_to_the_pool() {
+        let claim: Claim<&str, ()> = Claim::new("work");
+        claim.enter();
+        let past = Some(Instant::now() - Duration::from_secs(1));
+        let Lend::Work(work) = claim.lend(past, false) else { panic!("what is unstarted is started") };
+        assert!(claim.give_back(work, Rest::Waiting(None)).is_none());
+        assert_eq!(claim.notify(), Notify::Nothing);
+        assert!(matches!(claim.lend(past, false), Lend::Expired));
+        assert_eq!(claim.leave(), Leave::Enqueue);
+        assert_eq!(claim.claim_queued(), Some("work"));
     }
 }

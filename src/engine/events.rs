@@ -110,9 +110,9 @@ impl Lane {
         }
     }
 
-    /// Whether events run on whatever thread posts them.
+    /// Whether events may run on whatever thread posts them.
     pub(crate) fn is_inline(&self) -> bool {
-        matches!(self.mode, Mode::Inline)
+        matches!(self.mode, Mode::Inline | Mode::Executor(_))
     }
 
     /// Whether the calling thread has to turn the lane while it waits for something: it is inside an

@@ -23,11 +23,24 @@ pub(crate) enum Sending {
     Held,
 }
 
+/// What there is of the response's head.
+#[derive(Debug)]
+pub(crate) enum Head {
+    /// All of it, and its length.
+    Complete(ParsedHead, usize),
+    /// More than before.
+    Some,
+    /// Nothing more just now.
+    Nothing,
+}
+
 /// What there is of the response's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Body {
     /// A piece of it, in [`Exchange::piece`].
     Piece,
+    /// Bytes came, and none of them are of the body: framing.
+    Framing,
     /// Nothing more just now.
     Nothing,
     /// All of it was taken.
@@ -143,30 +156,34 @@ impl Exchange {
         self.abandoned |= !complete;
     }
 
-    /// The next head, or nothing yet.
-    pub(crate) fn receive_head(&mut self, patience: Patience) -> Result<Option<(ParsedHead, usize)>> {
-        loop {
-            if !self.connection.input().is_empty() {
-                if let Some((head, length)) = self.parser.parse(self.connection.input())? {
-                    self.connection.consume(length);
-                    return Ok(Some((head, length)));
-                }
-            }
-            match self.connection.fill(patience)? {
-                Received::Bytes(_) => {
-                    self.received_any = true;
-                    self.received = true;
-                }
-                Received::Nothing => return Ok(None),
-                Received::End { .. } if self.connection.input().is_empty() => {
-                    return Err(Error::new(
-                        ErrorKind::NetworkConnectionLost,
-                        "waiting for the response: the server closed the connection without an answer",
-                    ));
-                }
-                Received::End { .. } => return Err(self.parser.at_eof(self.connection.input())),
-            }
+    /// The next head. Receives once at the most, so that a peer which sends byte by byte cannot keep
+    /// the caller from looking at its deadlines.
+    pub(crate) fn receive_head(&mut self, patience: Patience) -> Result<Head> {
+        if let Some(head) = self.parse_head()? {
+            return Ok(head);
         }
+        match self.connection.fill(patience)? {
+            Received::Bytes(_) => {
+                self.received_any = true;
+                self.received = true;
+                Ok(self.parse_head()?.unwrap_or(Head::Some))
+            }
+            Received::Nothing => Ok(Head::Nothing),
+            Received::End { .. } if self.connection.input().is_empty() => Err(Error::new(
+                ErrorKind::NetworkConnectionLost,
+                "waiting for the response: the server closed the connection without an answer",
+            )),
+            Received::End { .. } => Err(self.parser.at_eof(self.connection.input())),
+        }
+    }
+
+    fn parse_head(&mut self) -> Result<Option<Head>> {
+        if self.connection.input().is_empty() {
+            return Ok(None);
+        }
+        let Some((head, length)) = self.parser.parse(self.connection.input())? else { return Ok(None) };
+        self.connection.consume(length);
+        Ok(Some(Head::Complete(head, length)))
     }
 
     /// From here on a body comes.
@@ -187,8 +204,9 @@ impl Exchange {
         self.connection.consume(count + behind);
     }
 
-    /// Sees to it that there is a piece, receiving if need be.
+    /// Sees to it that there is a piece, receiving once if need be.
     pub(crate) fn receive_piece(&mut self, patience: Patience) -> Result<Body> {
+        let mut once = false;
         loop {
             if self.piece > 0 {
                 return Ok(Body::Piece);
@@ -207,8 +225,11 @@ impl Exchange {
                 }
                 Piece::NeedMore => {
                     self.connection.consume(consumed);
-                    let received = self.connection.fill(patience)?;
-                    match received {
+                    if once {
+                        return Ok(Body::Framing);
+                    }
+                    once = true;
+                    match self.connection.fill(patience)? {
                         Received::Bytes(_) => self.received = true,
                         Received::Nothing => return Ok(Body::Nothing),
                         Received::End { clean } => return self.at_end(clean),

@@ -10,7 +10,7 @@ use crate::proto::coding::Decoder;
 use crate::response::Response;
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
-use crate::task::core::{Mode, ReadStep, TaskCore, too_large_error};
+use crate::task::core::{Events, Mode, ReadStep, TaskCore, too_large_error};
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
 
@@ -25,6 +25,9 @@ const UNDELIVERED: usize = 256 * 1024;
 /// A response whose body comes in.
 pub(super) struct Receiving {
     pub(super) exchange: Box<Exchange>,
+    /// To whom the body goes, if not to memory or a reader. Decided when the response comes, once:
+    /// nobody gets a body in part.
+    events: Option<Arc<dyn Events>>,
     head: Arc<ResponseHead>,
     decoder: Option<Decoder>,
     /// What was collected, decoded. With a reader: what it takes first.
@@ -50,8 +53,10 @@ impl Loader {
         let head = Arc::new(head);
         core.set_head(Some(Arc::clone(&head)));
         let limit = usize::try_from(core.context.configuration.maximum_body_in_memory).unwrap_or(usize::MAX);
+        let events = core.take_response();
         let receiving = Box::new(Receiving {
             exchange,
+            events: events.clone(),
             head,
             decoder,
             collected: Vec::new(),
@@ -60,7 +65,7 @@ impl Loader {
             decoded: 0,
             ended: false,
         });
-        match core.body_events() {
+        match events {
             None => Ok(Flow::Go(Step::Body(receiving))),
             Some(events) => {
                 let shown = Arc::clone(&receiving.head);
@@ -102,7 +107,7 @@ impl Loader {
     }
 
     pub(super) fn body(&mut self, mut receiving: Box<Receiving>, core: &Arc<TaskCore>, mode: Mode) -> Result<Flow> {
-        if core.is_streaming() {
+        if receiving.is_for_reader(core) {
             return Ok(Flow::Stay(Step::Body(receiving), Pause::Reader));
         }
         self.interruptible(core, mode, receiving.exchange.connection())?;
@@ -111,7 +116,7 @@ impl Loader {
             if receiving.ended {
                 return self.received(receiving, core);
             }
-            let events = core.body_events();
+            let events = receiving.events.clone();
             if events.is_some() && core.undelivered() > UNDELIVERED {
                 // The delegate is slow: so is the peer then. The time is the delegate's.
                 self.clock.check(false, &|| "waiting for the delegate to take the body".into())?;
@@ -132,17 +137,29 @@ impl Loader {
             let body = received?;
             self.count_received(&mut receiving, core);
             match body {
-                Body::Piece => {
-                    let turn = receiving.exchange.body_received() - begin;
-                    if matches!(mode, Mode::Parking) && turn > TURN {
+                Body::Piece | Body::Framing => {
+                    let now = self.clock.progress();
+                    if receiving.ended {
+                        continue;
+                    }
+                    // Data that comes without a pause is no reason to go on for ever.
+                    self.clock.check_moving(now, &|| format!("receiving the body from {}", self.authority(core)))?;
+                    let enough = match mode {
+                        Mode::Parking => receiving.exchange.body_received() - begin > TURN,
+                        Mode::Blocking { until } => until.is_some_and(|until| now >= until),
+                    };
+                    if enough {
                         return Ok(Flow::Stay(Step::Body(receiving), Pause::Yield));
                     }
-                    if core.is_suspended() || core.is_streaming() {
+                    if core.is_suspended() || receiving.is_for_reader(core) {
                         return Ok(Flow::Go(Step::Body(receiving)));
                     }
                 }
                 Body::End => {}
                 Body::Nothing => {
+                    if self.was_suspended(core) {
+                        return Ok(Flow::Go(Step::Body(receiving)));
+                    }
                     self.clock.check(true, &|| format!("receiving the body from {}", self.authority(core)))?;
                     receiving.exchange.rest();
                     return Ok(Flow::Stay(Step::Body(receiving), Pause::Io));
@@ -157,9 +174,10 @@ impl Loader {
             return Err(Error::new(ErrorKind::Unknown, "there is no body to read"));
         };
         self.interruptible(core, mode, receiving.exchange.connection())?;
-        self.clock.touch();
         loop {
+            let now = self.clock.touch();
             if !receiving.ended {
+                self.clock.check_moving(now, &|| format!("receiving the body from {}", self.authority(core)))?;
                 let (body, count) = receiving.read(buffer, self.clock.patience(mode))?;
                 if core.is_settled() {
                     return Err(Error::cancelled());
@@ -170,6 +188,10 @@ impl Loader {
                     return Ok(ReadStep::Bytes(count));
                 }
                 if body == Body::Nothing {
+                    if self.was_suspended(core) {
+                        self.step = Step::Body(receiving);
+                        return Ok(ReadStep::Wait(None));
+                    }
                     self.clock.check(true, &|| format!("receiving the body from {}", self.authority(core)))?;
                     receiving.exchange.rest();
                     self.step = Step::Body(receiving);
@@ -187,8 +209,9 @@ impl Loader {
     fn received(&mut self, mut receiving: Box<Receiving>, core: &Arc<TaskCore>) -> Result<Flow> {
         let head = Arc::clone(&receiving.head);
         let collected = std::mem::take(&mut receiving.collected);
+        let told = receiving.events.is_some();
         self.finish(receiving, core);
-        if core.body_events().is_some() || core.undelivered() > 0 {
+        if told {
             return Ok(Flow::Go(Step::Delivering(head)));
         }
         Ok(Flow::Done(Response::new(head, Bytes::from(collected))))
@@ -228,6 +251,10 @@ impl Loader {
 }
 
 impl Receiving {
+    fn is_for_reader(&self, core: &Arc<TaskCore>) -> bool {
+        self.events.is_none() && core.is_streaming()
+    }
+
     /// Collects what there is in memory.
     fn collect(&mut self, patience: crate::sys::Patience) -> Result<Body> {
         if self.decoder.is_none() {
@@ -261,7 +288,7 @@ impl Receiving {
                 while self.decode_into_collected()? {}
                 self.ended = self.end_of_coding()?;
             }
-            Body::Nothing => {}
+            Body::Nothing | Body::Framing => {}
         }
         Ok(body)
     }
@@ -340,7 +367,7 @@ impl Receiving {
                 self.ended = !progress.pending && self.end_of_coding()?;
             }
             (Body::End, None) => self.ended = true,
-            (Body::Nothing, _) => {}
+            (Body::Nothing | Body::Framing, _) => {}
         }
         self.decoded += target.len() as u64;
         Ok((body, target.into()))
@@ -396,7 +423,7 @@ impl Receiving {
                 self.ended = !progress.pending && self.end_of_coding()?;
             }
             (Body::End, None) => self.ended = true,
-            (Body::Nothing, _) => {}
+            (Body::Nothing | Body::Framing, _) => {}
         }
         Ok((body, count))
     }

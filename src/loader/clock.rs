@@ -115,7 +115,15 @@ impl Clock {
 
     /// The error if a limit has passed. `phase` says what was being done.
     pub(crate) fn check(&self, idle: bool, phase: &dyn Fn() -> String) -> Result<(), Error> {
-        let now = Instant::now();
+        self.check_at(Instant::now(), idle, phase)
+    }
+
+    /// The error if a limit has passed that counts while data moves, too.
+    pub(crate) fn check_moving(&self, now: Instant, phase: &dyn Fn() -> String) -> Result<(), Error> {
+        self.check_at(now, false, phase)
+    }
+
+    fn check_at(&self, now: Instant, idle: bool, phase: &dyn Fn() -> String) -> Result<(), Error> {
         let passed = |at: Option<Instant>| at.is_some_and(|at| now >= at);
         let limit = if passed(self.connect_at) {
             Limit::Connect(self.connect.unwrap_or_default())

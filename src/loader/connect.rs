@@ -19,7 +19,7 @@ use std::time::Instant;
 
 impl Loader {
     pub(super) fn acquire(&mut self, ticket: Option<Ticket>, core: &Arc<TaskCore>) -> Result<Flow> {
-        self.interruptible = false;
+        self.uninterruptible(core);
         let want = self.want(core);
         let waker = || core.waker();
         let acquired = match ticket {
@@ -80,7 +80,8 @@ impl Loader {
             DialStep::Connected(socket) => {
                 self.clock.next_attempt = None;
                 let now = self.clock.touch();
-                self.interruptible = false;
+                // A thread that polled for it has left it to be interrupted, and may be gone.
+                core.set_interrupt(None);
                 let connection = Box::new(Connection::new(socket, Arc::clone(&core.context.buffers)));
                 log::debug!("task {}: connected to {:?}", core.id, connection.info().remote);
                 if let Some(transaction) = self.measure() {
@@ -132,6 +133,9 @@ impl Loader {
         }
         match waits? {
             Some(interest) => {
+                if self.was_suspended(core) {
+                    return Ok(Flow::Go(Step::Handshake(connection, permit, interest)));
+                }
                 self.clock.check(true, &|| format!("TLS handshake with {}", self.authority(core)))?;
                 connection.release_buffers();
                 Ok(Flow::Stay(Step::Handshake(connection, permit, interest), Pause::Io))

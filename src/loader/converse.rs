@@ -2,7 +2,7 @@
 
 use super::{Flow, Loader, Pause, Step};
 use crate::error::{Error, ErrorKind, Result};
-use crate::exchange::http1::{Exchange, Sending};
+use crate::exchange::http1::{Exchange, Head, Sending};
 use crate::head::ResponseHead;
 use crate::proto::http1::framing::{Framing, MessageFraming, Persistence, framing};
 use crate::proto::http1::head::{MAX_INFORMATIONAL, ParsedHead};
@@ -72,7 +72,7 @@ impl Loader {
             }
             match received {
                 Err(error) => return self.unanswered(exchange, error, core),
-                Ok(Some((head, length))) => {
+                Ok(Head::Complete(head, length)) => {
                     let now = self.clock.touch();
                     if let Some(transaction) = self.measure() {
                         transaction.response_start.get_or_insert(now);
@@ -84,7 +84,15 @@ impl Loader {
                     }
                     return self.respond(exchange, head, core);
                 }
-                Ok(None) => {}
+                Ok(Head::Some) => {
+                    let now = self.clock.touch();
+                    self.clock.check_moving(now, &|| format!("receiving the response of {}", self.authority(core)))?;
+                    continue;
+                }
+                Ok(Head::Nothing) => {}
+            }
+            if self.was_suspended(core) {
+                return Ok(Flow::Go(Step::Converse(exchange, Interest::READ)));
             }
             self.clock.check(true, &|| match sending {
                 Sending::Blocked => format!("sending the request to {}", self.authority(core)),
@@ -128,8 +136,9 @@ impl Loader {
     fn unsent(&mut self, mut exchange: Box<Exchange>, error: Error, core: &Arc<TaskCore>) -> Result<Flow> {
         loop {
             match exchange.receive_head(Patience::Never) {
-                Ok(Some((head, _))) if head.is_interim() => self.interim(&mut exchange, head, core)?,
-                Ok(Some((head, _))) => return self.respond(exchange, head, core),
+                Ok(Head::Complete(head, _)) if head.is_interim() => self.interim(&mut exchange, head, core)?,
+                Ok(Head::Complete(head, _)) => return self.respond(exchange, head, core),
+                Ok(Head::Some) => {}
                 _ => return self.unanswered(exchange, error, core),
             }
         }

@@ -47,7 +47,6 @@ pub(crate) struct Loader {
     retries: retry::Retries,
     conversation: converse::Conversation,
     answer: Slot,
-    paused: bool,
     failed: bool,
     /// Cancelling shuts the connection down.
     interruptible: bool,
@@ -110,7 +109,6 @@ impl Loader {
             retries: retry::Retries::default(),
             conversation: converse::Conversation::default(),
             answer: Slot::default(),
-            paused: false,
             failed: false,
             interruptible: false,
         }
@@ -125,12 +123,12 @@ impl Loader {
             if core.is_settled() {
                 return Advance::Done(Err(Error::cancelled()));
             }
-            if core.is_suspended() {
-                self.pause();
-                return Advance::Wait(None);
-            }
-            if std::mem::take(&mut self.paused) {
-                self.clock.resume(core);
+            if self.was_suspended(core) {
+                if core.is_suspended() {
+                    self.pause();
+                    return Advance::Wait(None);
+                }
+                continue;
             }
             let step = std::mem::replace(&mut self.step, Step::Over);
             let flow = self.next(step, core, mode);
@@ -192,7 +190,7 @@ impl Loader {
     ) {
         let slot = Arc::clone(&self.answer);
         let asker = Arc::clone(core);
-        core.context.lane.post(Box::new(move || {
+        core.context.post(Box::new(move || {
             let answer = if asker.is_settled() {
                 default
             } else {
@@ -207,8 +205,19 @@ impl Loader {
         lock(&self.answer).take()
     }
 
+    /// Whether the task is suspended, or was since the last look: its time limits are others now.
+    fn was_suspended(&mut self, core: &Arc<TaskCore>) -> bool {
+        if core.is_suspended() {
+            return true;
+        }
+        let resumed = core.take_resumed();
+        if resumed {
+            self.clock.resume(core);
+        }
+        resumed
+    }
+
     fn pause(&mut self) {
-        self.paused = true;
         // A suspended task does not keep its place in the queue, nor a connection it has not used.
         if let Step::Acquire(ticket) = &mut self.step {
             *ticket = None;
@@ -247,12 +256,10 @@ impl Work for Loader {
     }
 
     fn read(&mut self, core: &Arc<TaskCore>, buffer: &mut [u8], mode: Mode) -> ReadStep {
-        if core.is_suspended() {
-            self.pause();
-            return ReadStep::Wait(None);
-        }
-        if std::mem::take(&mut self.paused) {
-            self.clock.resume(core);
+        while self.was_suspended(core) {
+            if core.is_suspended() {
+                return ReadStep::Wait(None);
+            }
         }
         match self.read_body(core, buffer, mode) {
             Ok(step) => step,

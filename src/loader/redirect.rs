@@ -141,6 +141,7 @@ fn drain(exchange: &mut Exchange) -> Result<u64> {
                 exchange.take(count);
                 taken += count;
             }
+            Ok(http1::Body::Framing) => {}
             // What is wrong with the body of a redirect harms nobody but the connection.
             Ok(http1::Body::Nothing | http1::Body::End) => break,
             Err(_) => {

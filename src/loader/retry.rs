@@ -52,6 +52,8 @@ impl Loader {
             Some(reason) => {
                 log::debug!("task {}: {reason:?}, once more on a fresh connection ({error})", core.id);
                 self.retries.stale = true;
+                // What the lost exchange waited for (100 Continue) is of no concern to the next.
+                self.clock.next_attempt = None;
                 Ok(Flow::Go(Step::Prepare))
             }
         }

@@ -15,7 +15,7 @@ use crate::connection::tls::TlsSettings;
 use crate::connection::transport::Buffers;
 use crate::disposition::{RedirectDecision, ResponseDisposition};
 use crate::engine::claim::{Claim, Leave, Lend, Notify, Rest, Terms};
-use crate::engine::events::{Lane, contain};
+use crate::engine::events::{Event, Lane, contain};
 use crate::engine::pool::{Job, Pool};
 use crate::engine::watch::IdHasher;
 use crate::error::{Error, ErrorKind};
@@ -66,7 +66,7 @@ pub(crate) enum Advance {
     Park(Option<Instant>),
     /// An event has to happen (`TaskCore::wake`), until the deadline at most.
     Wait(Option<Instant>),
-    /// It could go on, but others should have a turn.
+    /// It could go on, but others should have a turn, or the time of who waits is up.
     Yield,
     /// The head is there and the body waits for its reader.
     Streaming,
@@ -149,6 +149,16 @@ impl Context {
         }
     }
 
+    /// Has the delegate's queue run something. Where that means here and now, a worker that does it
+    /// is stuck in the program's code, and others take its place.
+    pub(crate) fn post(&self, event: Event) {
+        if self.lane.is_inline() {
+            self.pool.shared().blocking(|| self.lane.post(event));
+        } else {
+            self.lane.post(event);
+        }
+    }
+
     /// The TLS settings, made when they are first needed.
     #[cfg(feature = "tls")]
     pub(crate) fn tls(&self, make: impl FnOnce() -> Result<TlsSettings, Error>) -> Result<TlsSettings, Error> {
@@ -185,11 +195,11 @@ impl Context {
         lock(&self.registry).invalidated
     }
 
-    /// Takes no new tasks, and runs `at_end` when the last one has ended. False if it was so before.
-    pub(crate) fn invalidate(&self, at_end: Box<dyn FnOnce() + Send>) -> bool {
+    /// Takes no new tasks, and runs `at_end` when the last one has ended, unless it was so before.
+    pub(crate) fn invalidate(&self, at_end: Box<dyn FnOnce() + Send>) {
         let mut registry = lock(&self.registry);
         if registry.invalidated {
-            return false;
+            return;
         }
         registry.invalidated = true;
         registry.at_end = Some(at_end);
@@ -198,7 +208,6 @@ impl Context {
         if let Some(at_end) = at_end {
             at_end();
         }
-        true
     }
 
     fn forget(&self, id: u64) {
@@ -249,10 +258,15 @@ pub(crate) struct TaskCore {
     shared: Mutex<Shared>,
     interrupt: Mutex<Vec<Arc<Socket>>>,
     suspended: AtomicBool,
+    /// It was resumed after a suspension, and whoever runs it has not seen that yet.
+    resumed: AtomicBool,
     streaming: AtomicBool,
+    /// A handler or a reader takes the response in the delegate's place (SPEC T18).
     bypass: AtomicBool,
     /// There is a delegate, so that asking for it is worth a lock.
     observed: AtomicBool,
+    /// The delegate was told of the response before that.
+    told: AtomicBool,
     priority: AtomicU32,
     pub(crate) counts: Counts,
 }
@@ -324,8 +338,10 @@ impl TaskCore {
             }),
             interrupt: Mutex::new(Vec::new()),
             suspended: AtomicBool::new(true),
+            resumed: AtomicBool::new(false),
             streaming: AtomicBool::new(false),
             bypass: AtomicBool::new(false),
+            told: AtomicBool::new(false),
             priority: AtomicU32::new(0.5f32.to_bits()),
             counts: Counts::default(),
         });
@@ -442,6 +458,7 @@ impl TaskCore {
         shared.started_at.get_or_insert(now);
         if let Some(since) = shared.suspended_at.take() {
             shared.suspended_for += now.saturating_duration_since(since);
+            self.resumed.store(true, Ordering::Release);
         }
         self.suspended.store(false, Ordering::Release);
         true
@@ -458,6 +475,11 @@ impl TaskCore {
 
     pub(crate) fn is_suspended(&self) -> bool {
         self.suspended.load(Ordering::Acquire)
+    }
+
+    /// Whether a suspension has ended since this was last asked.
+    pub(crate) fn take_resumed(&self) -> bool {
+        self.resumed.load(Ordering::Relaxed) && self.resumed.swap(false, Ordering::AcqRel)
     }
 
     /// When the task began, moved on by the time for which it was suspended since.
@@ -493,7 +515,6 @@ impl TaskCore {
             socket.shutdown();
         }
         if let Some(work) = self.claim.claim_any() {
-            self.context.pool.watch().unpark(self.id);
             self.conclude(work, None);
         }
     }
@@ -537,10 +558,10 @@ impl TaskCore {
 
     /// Waits for the head, with the body left to be read; or for the outcome if there is no more.
     pub(crate) fn open(self: &Arc<Self>) -> Opened {
+        self.bypass.store(true, Ordering::Release);
         if self.streaming.swap(true, Ordering::AcqRel) {
             return Opened::Taken;
         }
-        self.bypass.store(true, Ordering::Release);
         if !lock(&self.shared).started {
             self.count_resume();
         }
@@ -609,7 +630,12 @@ impl TaskCore {
                 self.keep();
                 if deadline.is_some() {
                     self.park(&mut |_| {}, deadline);
-                    self.context.pool.shared().ensure_watch();
+                    if self.claim.is_settled() {
+                        // It may have been concluded before it was parked.
+                        self.context.pool.watch().unpark(self.id);
+                    } else {
+                        self.context.pool.shared().ensure_watch();
+                    }
                 }
             }
         }
@@ -630,7 +656,7 @@ impl TaskCore {
                     return None;
                 }
                 Advance::Streaming => return Some(work),
-                Advance::Yield => {}
+                Advance::Yield => work = self.requeue(work)?,
                 Advance::Wait(deadline) => work = self.claim.give_back(work, Rest::Waiting(deadline))?,
                 Advance::Park(deadline) => {
                     if until.is_some_and(|until| Instant::now() >= until) {
@@ -687,6 +713,13 @@ impl TaskCore {
 
     /// The reader is gone. What was not read is given up.
     pub(crate) fn close_reader(self: &Arc<Self>) {
+        // What was read to its last byte is complete, though nobody asked for the end.
+        if let Some(mut work) = self.claim.claim_any() {
+            match contain(|| work.read(self, &mut [0], Mode::Parking)) {
+                Some(ReadStep::Done(outcome @ Ok(_))) => self.conclude(work, Some(outcome)),
+                _ => self.rest(work, Rest::Held),
+            }
+        }
         if !self.claim.is_settled() {
             self.cancel();
         }
@@ -740,12 +773,30 @@ impl TaskCore {
         deadline: Option<Instant>,
         rest: Rest,
     ) -> Option<Box<dyn Work>> {
-        self.park(&mut |each| work.sources(&mut |socket, interest| each(socket, interest)), deadline);
+        let mut sources = |each: &mut dyn FnMut(&Socket, Interest)| {
+            // What waits for an event has no use for its socket: a body whose delegate has no room.
+            if rest == Rest::Parked {
+                work.sources(&mut |socket, interest| each(socket, interest));
+            }
+        };
+        self.park(&mut sources, deadline);
         let back = self.claim.give_back(work, rest);
         if back.is_some() {
             self.context.pool.watch().unpark(self.id);
         }
         back
+    }
+
+    /// Lets others go first. The work comes back if the task is over.
+    fn requeue(self: &Arc<Self>, work: Box<dyn Work>) -> Option<Box<dyn Work>> {
+        match self.claim.requeue(work) {
+            Err(work) => Some(work),
+            Ok(Notify::Nothing) => None,
+            Ok(Notify::Enqueue) => {
+                self.context.pool.shared().push(Arc::clone(self) as Arc<dyn Job>);
+                None
+            }
+        }
     }
 
     /// From now on the session keeps the task until it has completed.
@@ -768,6 +819,8 @@ impl TaskCore {
             self.claim.settle(outcome);
         }
         self.claim.finish();
+        // An event or a lender may have ended what is still parked until its deadline, days from now.
+        self.context.pool.watch().unpark(self.id);
         let (handlers, events) = {
             let mut shared = lock(&self.shared);
             let quiet = shared.events.is_none();
@@ -776,12 +829,12 @@ impl TaskCore {
             (std::mem::take(&mut shared.handlers), shared.events.take())
         };
         self.suspended.store(false, Ordering::Release);
-        let bypass = self.bypass.load(Ordering::Acquire);
+        let bypass = self.bypass.load(Ordering::Acquire) && !self.told.load(Ordering::Acquire);
         match events {
             None => self.report(handlers),
             Some(events) => {
                 let core = Arc::clone(self);
-                self.context.lane.post(Box::new(move || {
+                self.context.post(Box::new(move || {
                     lock(&core.shared).completed = true;
                     contain(|| events.did_finish_collecting(&core, &metrics));
                     if !bypass {
@@ -810,7 +863,7 @@ impl TaskCore {
 
     fn deliver(&self, handler: Handler, outcome: Outcome) {
         match handler {
-            Handler::Lane(handler) => self.context.lane.post(Box::new(move || handler(outcome))),
+            Handler::Lane(handler) => self.context.post(Box::new(move || handler(outcome))),
             Handler::Direct(handler) => handler(outcome),
         }
     }
@@ -861,9 +914,12 @@ impl TaskCore {
         self.streaming.load(Ordering::Acquire)
     }
 
-    /// The delegate, unless a handler or a reader takes the response in its place (SPEC T18).
-    pub(crate) fn body_events(&self) -> Option<Arc<dyn Events>> {
-        if self.bypass.load(Ordering::Acquire) { None } else { self.events() }
+    /// The delegate, if the response is for it: then a handler or a reader that comes later changes
+    /// that no more.
+    pub(crate) fn take_response(&self) -> Option<Arc<dyn Events>> {
+        let events = if self.bypass.load(Ordering::Acquire) { None } else { self.events() };
+        self.told.store(events.is_some(), Ordering::Release);
+        events
     }
 
     pub(crate) fn set_current(&self, request: Request) {
@@ -877,7 +933,7 @@ impl TaskCore {
     /// Tells the delegate something on its lane, unless the task has completed by then.
     pub(crate) fn tell(self: &Arc<Self>, events: Arc<dyn Events>, tell: impl FnOnce(&dyn Events, &Arc<TaskCore>) + Send + 'static) {
         let core = Arc::clone(self);
-        self.context.lane.post(Box::new(move || {
+        self.context.post(Box::new(move || {
             if !lock(&core.shared).completed {
                 contain(|| tell(events.as_ref(), &core));
             }
@@ -889,7 +945,7 @@ impl TaskCore {
         let size = data.len();
         lock(&self.shared).undelivered += size;
         let core = Arc::clone(self);
-        self.context.lane.post(Box::new(move || {
+        self.context.post(Box::new(move || {
             let mut unwanted = None;
             if !lock(&core.shared).completed {
                 unwanted = contain(|| events.did_receive_data(&core, data)).flatten();
@@ -936,11 +992,7 @@ impl Job for TaskCore {
                 Advance::Park(deadline) => self.park_and_rest(work, deadline, Rest::Parked),
                 Advance::Wait(Some(deadline)) => self.park_and_rest(work, Some(deadline), Rest::Waiting(Some(deadline))),
                 Advance::Wait(None) => self.claim.give_back(work, Rest::Waiting(None)),
-                Advance::Yield => {
-                    let back = self.claim.give_back(work, Rest::Waiting(None));
-                    self.wake();
-                    back
-                }
+                Advance::Yield => self.requeue(work),
             };
             match back {
                 Some(back) => work = back,
@@ -951,6 +1003,15 @@ impl Job for TaskCore {
 
     fn notify(&self) -> bool {
         self.claim.notify() == Notify::Enqueue
+    }
+}
+
+impl Drop for TaskCore {
+    /// A task that was never started leaves its session with its last handle.
+    fn drop(&mut self) {
+        if !lock(&self.shared).completed {
+            self.context.forget(self.id);
+        }
     }
 }
 

@@ -65,11 +65,12 @@ impl<T: Send + 'static> Pending<T> {
     pub fn on_completion(self, handler: impl FnOnce(Result<T>) + Send + 'static) {
         let take = self.take;
         self.core.on_completion(Box::new(move |outcome| handler(take(outcome))));
-        self.core.resume();
+        self.core.start();
     }
 
     /// A channel on which the result arrives, once, for [`crossbeam_channel::select!`]. Starts the
-    /// operation if it has not been started.
+    /// operation if it has not been started. Selecting runs no delegate methods: on the delegate
+    /// queue itself use [`wait`](Pending::wait), which does.
     pub fn receiver(&self) -> &Receiver<Result<T>> {
         self.registered.call_once(|| {
             let (sender, take) = (self.sender.clone(), self.take);
