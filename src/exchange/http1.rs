@@ -12,12 +12,16 @@ use bytes::Bytes;
 use http::HeaderMap;
 use std::time::Instant;
 
+/// How much is sent before a look at what the server says, and at whether anybody still wants it. A
+/// server that reads as fast as we write would take all of a body that it has refused.
+const TURN: usize = 1024 * 1024;
+
 /// How far a request has gone out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sending {
     /// All of it.
     Complete,
-    /// The socket has no room.
+    /// The socket has no room, or has been given much.
     Blocked,
     /// The body is held back until the server asks for it (RFC 9110, section 10.1.1).
     Held,
@@ -120,8 +124,9 @@ impl Exchange {
         self.received_any
     }
 
-    /// Sends as much of the request as the socket takes.
+    /// Sends as much of the request as the socket takes, for a turn.
     pub(crate) fn send(&mut self) -> Result<Sending> {
+        let begin = self.sent;
         loop {
             let end = if self.hold || self.abandoned { self.head.len() } else { self.head.len() + self.body.len() };
             if self.sent >= end {
@@ -129,6 +134,9 @@ impl Exchange {
                     return Ok(Sending::Blocked);
                 }
                 return Ok(if self.hold { Sending::Held } else { Sending::Complete });
+            }
+            if self.sent - begin >= TURN {
+                return Ok(Sending::Blocked);
             }
             let head = self.head.get(self.sent..).unwrap_or_default();
             let skipped = self.sent.saturating_sub(self.head.len());
