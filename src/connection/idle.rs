@@ -224,9 +224,10 @@ impl Origin {
 impl Permit {
     /// Puts the connection back for the next one, if it may be kept.
     pub(crate) fn put_back(mut self, mut connection: Box<Connection>, now: Instant) {
+        let reusable = connection.is_reusable();
         connection.release_buffers();
         connection.exchanges += 1;
-        let idle = connection.is_clean().then_some(Idle { connection, since: now });
+        let idle = reusable.then_some(Idle { connection, since: now });
         if let Some(origin) = self.origin.take() {
             origin.release(idle, self.generation);
         }

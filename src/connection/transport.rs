@@ -86,6 +86,8 @@ pub(crate) struct Connection {
     input: Buffer,
     buffers: Arc<Buffers>,
     info: ConnectionInfo,
+    /// The last receive left room, so the socket had no more at that time.
+    drained: bool,
     /// How many exchanges it has carried.
     pub(crate) exchanges: u32,
 }
@@ -114,6 +116,7 @@ impl Connection {
             input: Buffer::new(),
             buffers,
             info,
+            drained: true,
             exchanges: 0,
         }
     }
@@ -196,7 +199,10 @@ impl Connection {
         if self.tls.is_some() {
             return self.fill_tls(patience, &mut Destination::Input);
         }
-        received(self.socket.recv_into(self.input.spare(INPUT / 4), None, patience))
+        let spare = self.input.spare(INPUT / 4);
+        let result = self.socket.recv_into(spare, None, patience);
+        self.drained = spare.len() < spare.capacity();
+        received(result)
     }
 
     /// Receives straight into the end of a vector, `limit` bytes at the most. Only while
@@ -212,7 +218,9 @@ impl Connection {
         if self.tls.is_some() {
             return self.fill_tls(patience, &mut Destination::Vec(target, limit));
         }
-        received(self.socket.recv_into(target, Some(limit), patience))
+        let result = self.socket.recv_into(target, Some(limit), patience);
+        self.drained = result.as_ref().is_ok_and(|count| *count < limit) && target.len() < target.capacity();
+        received(result)
     }
 
     /// Receives straight into a slice. Only while [`input`](Connection::input) is empty.
@@ -222,7 +230,9 @@ impl Connection {
         if self.tls.is_some() {
             return self.fill_tls(patience, &mut Destination::Slice(target, 0));
         }
-        received(self.socket.recv(target, patience))
+        let result = self.socket.recv(target, patience);
+        self.drained = result.as_ref().is_ok_and(|count| *count < target.len());
+        received(result)
     }
 
     /// Sends as much of the parts as the socket takes.
@@ -279,6 +289,13 @@ impl Connection {
             return self.input.is_empty() && tls.cipher.is_empty() && tls.outgoing.is_empty() && !tls.closed;
         }
         self.input.is_empty()
+    }
+
+    /// Whether the connection may be kept for another exchange. What the peer sent beyond the end of
+    /// a response may still be in the socket, if no more was received than the response: it would be
+    /// taken for the next one.
+    pub(crate) fn is_reusable(&mut self) -> bool {
+        self.is_clean() && (self.drained || self.is_alive())
     }
 
     /// Whether the peer is silent, as it has to be between two exchanges. TLS peers may have sent
@@ -360,7 +377,10 @@ impl Connection {
         if tls.cipher.is_empty() && tls.cipher.capacity() == 0 {
             tls.cipher = Buffer::from(self.buffers.take());
         }
-        match self.socket.recv_into(tls.cipher.spare(INPUT / 2), None, patience) {
+        let spare = tls.cipher.spare(INPUT / 2);
+        let result = self.socket.recv_into(spare, None, patience);
+        self.drained = spare.len() < spare.capacity();
+        match result {
             Ok(0) => Ok(Received::End { clean: false }),
             Ok(count) => Ok(Received::Bytes(count)),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Received::Nothing),
