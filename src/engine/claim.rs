@@ -177,6 +177,15 @@ impl<W, O: Clone> Claim<W, O> {
         }
     }
 
+    /// For the reader of a body that has not got it yet: the work, if it waits for its reader.
+    pub(crate) fn claim_held(&self) -> Option<W> {
+        let mut state = lock(&self.state);
+        match state.phase {
+            Phase::Resting(Rest::Held) => state.take(),
+            _ => None,
+        }
+    }
+
     /// Puts the work to rest. If a notification came meanwhile the work comes back: go on with it.
     pub(crate) fn give_back(&self, work: W, rest: Rest) -> Option<W> {
         let mut state = lock(&self.state);
@@ -190,7 +199,8 @@ impl<W, O: Clone> Claim<W, O> {
             _ => {
                 state.phase = Phase::Resting(rest);
                 state.work = Some(work);
-                if state.lenders > 0 {
+                // A reader may be waiting for it without lending itself.
+                if state.lenders > 0 || rest == Rest::Held {
                     self.ring(state);
                 }
                 None
