@@ -262,6 +262,37 @@ impl DelegateQueue {
         self.run_until(Some(std::time::Instant::now()))
     }
 
+    /// Runs the next event, and waits for one so long at most. False if none came. For programs that
+    /// do something of their own in between, or go on until something has happened.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use urlsession::{DelegateQueue, Session};
+    ///
+    /// let queue = DelegateQueue::manual();
+    /// let session = Session::builder().delegate_queue(queue.clone()).build();
+    /// let (sender, receiver) = std::sync::mpsc::channel();
+    /// session.data_task("http://127.0.0.1:1/").on_completion(move |result| sender.send(result).unwrap()).resume();
+    /// let result = loop {
+    ///     match receiver.try_recv() {
+    ///         Ok(result) => break result,
+    ///         Err(_) => queue.run_next(Duration::from_secs(1)),
+    ///     };
+    /// };
+    /// assert!(result.is_err());
+    /// ```
+    pub fn run_next(&self, timeout: Duration) -> bool {
+        let until = std::time::Instant::now().checked_add(timeout);
+        let mut seen = self.0.seen();
+        loop {
+            let (now_seen, ran) = self.0.turn(seen, until);
+            if ran || now_seen == seen {
+                return ran;
+            }
+            seen = now_seen;
+        }
+    }
+
     /// Runs events, waiting for more, until the time has passed; returns how many there were.
     pub fn run_for(&self, time: Duration) -> usize {
         self.run_until(std::time::Instant::now().checked_add(time))

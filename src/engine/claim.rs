@@ -195,6 +195,15 @@ impl<W, O: Clone> Claim<W, O> {
         }
     }
 
+    /// For the reader of a body that has not got it yet: the work, if it waits for its reader.
+    pub(crate) fn claim_held(&self) -> Option<W> {
+        let mut state = lock(&self.state);
+        match state.phase {
+            Phase::Resting(Rest::Held) => state.take(),
+            _ => None,
+        }
+    }
+
     /// Puts the work to rest. If a notification came meanwhile the work comes back: go on with it.
     pub(crate) fn give_back(&self, work: W, rest: Rest) -> Option<W> {
         let mut state = lock(&self.state);
@@ -208,9 +217,14 @@ impl<W, O: Clone> Claim<W, O> {
             _ => {
                 state.phase = Phase::Resting(rest);
                 state.work = Some(work);
-                // Parked work is looked after by a worker: only who would take it over is woken.
-                let wanted = rest != Rest::Parked || state.takers > 0 || !state.bells.is_empty();
-                if state.lenders > 0 && wanted {
+                // Parked work is looked after by a worker: only who would take it over is woken. A
+                // reader may be waiting for what is held without lending itself.
+                let wanted = match rest {
+                    Rest::Parked => state.takers > 0 || !state.bells.is_empty(),
+                    Rest::Held => true,
+                    Rest::Unstarted | Rest::Waiting(_) => state.lenders > 0,
+                };
+                if wanted {
                     self.ring(state);
                 }
                 None

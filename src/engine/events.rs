@@ -115,6 +115,11 @@ impl Lane {
         matches!(self.mode, Mode::Inline | Mode::Executor(_))
     }
 
+    /// Whether events may run on a worker: then a thread in an event may be the last one there is.
+    pub(crate) fn runs_on_workers(&self) -> bool {
+        matches!(self.mode, Mode::Inline | Mode::Executor(_))
+    }
+
     /// Whether the calling thread has to turn the lane while it waits for something: it is inside an
     /// event, or nobody else would run them.
     pub(crate) fn is_mine(&self) -> bool {

@@ -586,9 +586,12 @@ impl TaskCore {
     }
 
     fn lend(self: &Arc<Self>, until: Option<Instant>, held: bool) -> Option<Lent> {
-        self.claim.enter();
         let lane = &self.context.lane;
         let mine = lane.is_mine();
+        if mine && !lane.runs_on_workers() {
+            return self.attend(until, held);
+        }
+        self.claim.enter();
         let bell = mine.then(|| lane.waker());
         let mut seen = if mine { lane.seen() } else { 0 };
         let lenders = self.context.lenders.fetch_add(1, Ordering::Relaxed) + 1;
@@ -640,6 +643,33 @@ impl TaskCore {
             }
         }
         lent
+    }
+
+    /// Waits on the thread that runs the events of the session, and runs them meanwhile. It does not
+    /// lend itself: sitting in a read, it would keep the events of other tasks waiting, on which
+    /// this one may depend.
+    fn attend(self: &Arc<Self>, until: Option<Instant>, held: bool) -> Option<Lent> {
+        self.keep();
+        self.wake();
+        let lane = &self.context.lane;
+        let (bell, mut seen) = (lane.waker(), lane.seen());
+        loop {
+            // The bell first, so that nothing is missed between the look and the sleep.
+            self.claim.on_change(&bell);
+            if let Some(outcome) = self.claim.outcome() {
+                return Some(Lent::Outcome(outcome));
+            }
+            if held {
+                if let Some(work) = self.claim.claim_held() {
+                    return Some(Lent::Streaming(work));
+                }
+            }
+            let (now_seen, ran) = lane.turn(seen, until);
+            if !ran && now_seen == seen {
+                return None;
+            }
+            seen = now_seen;
+        }
     }
 
     /// Runs the work on a thread that waits. Gives it back when the body waits for its reader.
