@@ -295,7 +295,15 @@ impl<W, O: Clone> State<W, O> {
         }
         let mut deadline = until;
         match self.phase {
-            Phase::Queued | Phase::Resting(Rest::Unstarted | Rest::Parked) => {
+            // However short the wait is to be, it starts what nobody has started.
+            Phase::Resting(Rest::Unstarted) => {
+                if let Some(work) = self.take() {
+                    return Ok(Lend::Work(work));
+                }
+            }
+            // What this thread has just put to rest it must not take up again for ever.
+            _ if until.is_some_and(|until| Instant::now() >= until) => return Ok(Lend::Expired),
+            Phase::Queued | Phase::Resting(Rest::Parked) => {
                 if let Some(work) = self.take() {
                     return Ok(Lend::Work(work));
                 }
@@ -315,10 +323,7 @@ impl<W, O: Clone> State<W, O> {
             }
             _ => {}
         }
-        match until {
-            Some(until) if Instant::now() >= until => Ok(Lend::Expired),
-            _ => Err(deadline),
-        }
+        Err(deadline)
     }
 }
 
@@ -331,5 +336,35 @@ fn wait<'a, T>(condvar: &Condvar, guard: MutexGuard<'a, T>, deadline: Option<Ins
             let left = at.saturating_duration_since(Instant::now());
             condvar.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner).0
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_lender_whose_time_is_up_leaves_parked_work_alone() {
+        let claim: Claim<&str, ()> = Claim::new("work");
+        claim.enter();
+        let past = Some(Instant::now() - Duration::from_secs(1));
+        let Lend::Work(work) = claim.lend(past, false) else { panic!("what is unstarted is started") };
+        assert!(claim.give_back(work, Rest::Parked).is_none());
+        assert!(matches!(claim.lend(past, false), Lend::Expired));
+        assert_eq!(claim.leave(), Leave::Nothing);
+    }
+
+    #[test]
+    fn what_only_an_impatient_lender_was_told_goes_to_the_pool() {
+        let claim: Claim<&str, ()> = Claim::new("work");
+        claim.enter();
+        let past = Some(Instant::now() - Duration::from_secs(1));
+        let Lend::Work(work) = claim.lend(past, false) else { panic!("what is unstarted is started") };
+        assert!(claim.give_back(work, Rest::Waiting(None)).is_none());
+        assert_eq!(claim.notify(), Notify::Nothing);
+        assert!(matches!(claim.lend(past, false), Lend::Expired));
+        assert_eq!(claim.leave(), Leave::Enqueue);
+        assert_eq!(claim.claim_queued(), Some("work"));
     }
 }
