@@ -246,7 +246,9 @@ impl Shared {
                 drop(state);
                 (self.on_idle)();
                 state = lock(&self.state);
-                if state.ready.is_empty() {
+                // What came meanwhile was left to this thread, which was taken for a busy one.
+                let wanted = state.watching == Watching::Nobody && !self.watch.is_empty();
+                if state.ready.is_empty() && !wanted {
                     break;
                 }
             }
