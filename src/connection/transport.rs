@@ -88,6 +88,8 @@ pub(crate) struct Connection {
     info: ConnectionInfo,
     /// How many exchanges it has carried.
     pub(crate) exchanges: u32,
+    /// A request has gone out in part. A connection that ends there is reset.
+    pub(crate) mid_request: bool,
 }
 
 #[cfg(feature = "tls")]
@@ -115,6 +117,7 @@ impl Connection {
             buffers,
             info,
             exchanges: 0,
+            mid_request: false,
         }
     }
 
@@ -349,6 +352,9 @@ impl Connection {
 impl Drop for Connection {
     /// Says goodbye, as RFC 8446 6.1 wants it, if that costs no waiting, and gives the buffers back.
     fn drop(&mut self) {
+        if self.mid_request {
+            self.socket.reset_on_close();
+        }
         #[cfg(feature = "tls")]
         if let Some(tls) = self.tls.as_mut() {
             if tls.outgoing.is_empty() && self.info.tls_version.is_some() {
