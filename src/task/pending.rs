@@ -61,11 +61,12 @@ impl<T: Send + 'static> Pending<T> {
         self.core.outcome().map(self.take)
     }
 
-    /// Runs a handler with the result on the session's delegate queue, and starts the operation.
+    /// Runs a handler with the result on the session's delegate queue, and starts the operation if it
+    /// has not been started.
     pub fn on_completion(self, handler: impl FnOnce(Result<T>) + Send + 'static) {
         let take = self.take;
         self.core.on_completion(Box::new(move |outcome| handler(take(outcome))));
-        self.core.resume();
+        self.core.start();
     }
 
     /// A channel on which the result arrives, once, for [`crossbeam_channel::select!`]. Starts the
