@@ -34,6 +34,10 @@ pub(super) struct Receiving {
     decoded: u64,
     /// All of the body was received; the decoder may hold some of it.
     ended: bool,
+    /// Nothing is received, because the delegate has too much of it to take.
+    stalled: bool,
+    /// The reader waits for more.
+    reading: bool,
 }
 
 impl Loader {
@@ -59,6 +63,8 @@ impl Loader {
             limit,
             decoded: 0,
             ended: false,
+            stalled: false,
+            reading: false,
         });
         match core.body_events() {
             None => Ok(Flow::Go(Step::Body(receiving))),
@@ -75,10 +81,10 @@ impl Loader {
         }
     }
 
-    pub(super) fn responding(&mut self, receiving: Box<Receiving>) -> Result<Flow> {
+    pub(super) fn responding(&mut self, receiving: Box<Receiving>, core: &Arc<TaskCore>) -> Result<Flow> {
         match self.answered() {
             None => {
-                self.clock.check(false, &|| "waiting for the delegate to decide on the response".into())?;
+                self.check(false, core, &|_| "waiting for the delegate to decide on the response".into())?;
                 Ok(Flow::Stay(Step::Responding(receiving), Pause::Answer))
             }
             Some(Answer::Response(ResponseDisposition::Cancel)) => {
@@ -114,8 +120,12 @@ impl Loader {
             let events = core.body_events();
             if events.is_some() && core.undelivered() > UNDELIVERED {
                 // The delegate is slow: so is the peer then. The time is the delegate's.
-                self.clock.check(false, &|| "waiting for the delegate to take the body".into())?;
+                receiving.stalled = true;
+                self.check(false, core, &|_| "waiting for the delegate to take the body".into())?;
                 return Ok(Flow::Stay(Step::Body(receiving), Pause::Answer));
+            }
+            if std::mem::take(&mut receiving.stalled) {
+                self.clock.touch();
             }
             let received = match events {
                 None => receiving.collect(self.clock.patience(mode)),
@@ -144,7 +154,7 @@ impl Loader {
                 }
                 Body::End => {}
                 Body::Nothing => {
-                    self.clock.check(true, &|| format!("receiving the body from {}", self.authority(core)))?;
+                    self.check(true, core, &|loader| format!("receiving the body from {}", loader.authority(core)))?;
                     receiving.exchange.rest();
                     return Ok(Flow::Stay(Step::Body(receiving), Pause::Io));
                 }
@@ -158,7 +168,9 @@ impl Loader {
             return Err(Error::new(ErrorKind::Unknown, "there is no body to read"));
         };
         self.interruptible(core, mode, receiving.exchange.connection())?;
-        self.clock.touch();
+        if !std::mem::replace(&mut receiving.reading, true) {
+            self.clock.touch();
+        }
         loop {
             if !receiving.ended {
                 let (body, count) = receiving.read(buffer, self.clock.patience(mode))?;
@@ -167,11 +179,18 @@ impl Loader {
                 }
                 self.count_received(&receiving, core);
                 if count > 0 {
+                    // What may be left is an end of the framing, which nobody may come for.
+                    if receiving.is_taken() {
+                        let head = Arc::clone(&receiving.head);
+                        self.finish(receiving, core);
+                        return Ok(ReadStep::Last(count, without_body(head)));
+                    }
+                    receiving.reading = false;
                     self.step = Step::Body(receiving);
                     return Ok(ReadStep::Bytes(count));
                 }
                 if body == Body::Nothing {
-                    self.clock.check(true, &|| format!("receiving the body from {}", self.authority(core)))?;
+                    self.check(true, core, &|loader| format!("receiving the body from {}", loader.authority(core)))?;
                     receiving.exchange.rest();
                     self.step = Step::Body(receiving);
                     return Ok(ReadStep::Park(self.clock.deadline(true)));
@@ -198,7 +217,7 @@ impl Loader {
     /// Waits until the delegate has what was received.
     pub(super) fn deliver(&mut self, head: Arc<ResponseHead>, core: &Arc<TaskCore>) -> Result<Flow> {
         if core.undelivered() > 0 {
-            self.clock.check(false, &|| "waiting for the delegate to take the body".into())?;
+            self.check(false, core, &|_| "waiting for the delegate to take the body".into())?;
             return Ok(Flow::Stay(Step::Delivering(head), Pause::Answer));
         }
         Ok(Flow::Done(Response::new(head, Bytes::from(core.take_collected()))))
@@ -220,6 +239,8 @@ impl Loader {
             let _ = receiving.head.trailers.set(trailers);
         }
         core.set_interrupt(None);
+        // Who cancelled just before has shut the connection down.
+        receiving.exchange.persistent &= !core.is_settled();
         receiving.exchange.finish(now);
     }
 }
@@ -341,6 +362,11 @@ impl Receiving {
         }
         self.decoded += target.len() as u64;
         Ok((body, target.into()))
+    }
+
+    /// Whether the reader has all there is.
+    fn is_taken(&self) -> bool {
+        self.ended && self.taken == self.collected.len()
     }
 
     /// Reads for the reader.

@@ -25,6 +25,8 @@ pub(crate) struct Clock {
     progress: Option<Instant>,
     resource_at: Option<Instant>,
     connect_at: Option<Instant>,
+    /// For how long the task had been suspended when the limits were worked out.
+    suspended_for: Duration,
     /// When something else is due that the task waits for, and that is no limit.
     pub(super) next_attempt: Option<Instant>,
 }
@@ -38,6 +40,7 @@ impl Clock {
             progress: None,
             resource_at: None,
             connect_at: None,
+            suspended_for: Duration::ZERO,
             next_attempt: None,
         }
     }
@@ -49,13 +52,16 @@ impl Clock {
         self.resource = request.resource_timeout.unwrap_or(configuration.timeout_for_resource);
         self.connect = request.connect_timeout.or(configuration.connect_timeout);
         self.progress = Some(now);
+        self.suspended_for = core.resumption().1;
         self.resource_at = core.effective_start().unwrap_or(now).checked_add(self.resource);
     }
 
     /// The task goes on after it was suspended: the idle time begins anew, and the time for which it
     /// was suspended does not count.
     pub(crate) fn resume(&mut self, core: &Arc<TaskCore>) {
-        self.progress = Some(Instant::now());
+        let (resumed_at, suspended_for) = core.resumption();
+        self.progress = self.progress.max(resumed_at);
+        self.suspended_for = suspended_for;
         self.resource_at = core.effective_start().and_then(|start| start.checked_add(self.resource));
         if self.connect_at.is_some() {
             self.begin_connect();
@@ -107,25 +113,37 @@ impl Clock {
         }
     }
 
-    /// The error if a limit has passed. `phase` says what was being done.
-    pub(crate) fn check(&self, idle: bool, phase: &dyn Fn() -> String) -> Result<(), Error> {
+    /// Which limit has passed, if one has. `idle`: the idle timeout counts.
+    pub(crate) fn check(&mut self, idle: bool, core: &Arc<TaskCore>) -> Option<Limit> {
         let now = Instant::now();
+        self.passed(idle, now)?;
+        // A thread that sat in a receive has not noticed that the task was suspended meanwhile.
+        if core.is_suspended() {
+            return None;
+        }
+        if core.resumption().1 != self.suspended_for {
+            self.resume(core);
+        }
+        self.passed(idle, now)
+    }
+
+    fn passed(&self, idle: bool, now: Instant) -> Option<Limit> {
         let passed = |at: Option<Instant>| at.is_some_and(|at| now >= at);
-        let limit = if passed(self.connect_at) {
-            Limit::Connect(self.connect.unwrap_or_default())
+        if passed(self.connect_at) {
+            Some(Limit::Connect(self.connect.unwrap_or_default()))
         } else if passed(self.resource_at) {
-            Limit::Resource(self.resource)
+            Some(Limit::Resource(self.resource))
         } else if idle && passed(self.progress.and_then(|at| at.checked_add(self.idle))) {
-            Limit::Request(self.idle)
+            Some(Limit::Request(self.idle))
         } else {
-            return Ok(());
-        };
-        Err(limit.error(&phase()))
+            None
+        }
     }
 }
 
 impl Limit {
-    fn error(self, phase: &str) -> Error {
+    /// `phase` says what was being done.
+    pub(crate) fn error(self, phase: &str) -> Error {
         let message = match self {
             Limit::Request(limit) => format!("{phase}: nothing moved for {limit:?} (the request timeout)"),
             Limit::Resource(limit) => format!("{phase}: the task took longer than {limit:?} (the resource timeout)"),

@@ -40,7 +40,7 @@ impl Loader {
             }
             Acquired::Wait(ticket) => {
                 // In the queue only the resource timeout counts: nothing is on the network yet.
-                self.clock.check(false, &|| format!("waiting for a connection to {}", self.authority(core)))?;
+                self.check(false, core, &|loader| format!("waiting for a connection to {}", loader.authority(core)))?;
                 Ok(Flow::Stay(Step::Acquire(Some(ticket)), Pause::Event))
             }
         }
@@ -54,7 +54,7 @@ impl Loader {
         }
         match core.context.names.lookup(&host, port, now, &core.waker()) {
             Lookup::Pending => {
-                self.clock.check(true, &|| format!("resolving {host}"))?;
+                self.check(true, core, &|_| format!("resolving {host}"))?;
                 Ok(Flow::Stay(Step::Resolve(permit), Pause::Event))
             }
             Lookup::Ready(addresses) => {
@@ -73,7 +73,7 @@ impl Loader {
     pub(super) fn dial(&mut self, mut dial: Dial, permit: Permit, core: &Arc<TaskCore>) -> Result<Flow> {
         match dial.advance(Instant::now())? {
             DialStep::Wait { until } => {
-                self.clock.check(true, &|| format!("connecting to {}", self.authority(core)))?;
+                self.check(true, core, &|loader| format!("connecting to {}", loader.authority(core)))?;
                 self.clock.next_attempt = until;
                 Ok(Flow::Stay(Step::Dial(dial, permit), Pause::Io))
             }
@@ -131,7 +131,7 @@ impl Loader {
         }
         match waits? {
             Some(interest) => {
-                self.clock.check(true, &|| format!("TLS handshake with {}", self.authority(core)))?;
+                self.check(true, core, &|loader| format!("TLS handshake with {}", loader.authority(core)))?;
                 connection.release_buffers();
                 Ok(Flow::Stay(Step::Handshake(connection, permit, interest), Pause::Io))
             }

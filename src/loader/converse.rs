@@ -86,9 +86,9 @@ impl Loader {
                 }
                 Ok(None) => {}
             }
-            self.clock.check(true, &|| match sending {
-                Sending::Blocked => format!("sending the request to {}", self.authority(core)),
-                _ => format!("waiting for the response of {}", self.authority(core)),
+            self.check(true, core, &|loader| match sending {
+                Sending::Blocked => format!("sending the request to {}", loader.authority(core)),
+                _ => format!("waiting for the response of {}", loader.authority(core)),
             })?;
             let interest = match sending {
                 Sending::Complete => Interest::READ,

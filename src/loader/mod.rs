@@ -162,7 +162,7 @@ impl Loader {
             Step::Handshake(connection, permit, _) => self.handshake(connection, permit, core, mode),
             Step::Converse(exchange, _) => self.converse(exchange, core, mode),
             Step::Redirecting(exchange, head, request) => self.redirecting(exchange, head, request, core),
-            Step::Responding(receiving) => self.responding(receiving),
+            Step::Responding(receiving) => self.responding(receiving, core),
             Step::Body(receiving) => self.body(receiving, core, mode),
             Step::Delivering(head) => self.deliver(head, core),
             Step::Over => Err(Error::new(crate::ErrorKind::Unknown, "a task was carried on after its end")),
@@ -193,11 +193,20 @@ impl Loader {
             let answer = if asker.is_settled() {
                 default
             } else {
-                crate::engine::events::contain(|| ask(events.as_ref(), &asker)).unwrap_or(default)
+                crate::engine::events::contain(|| asker.asked(|| ask(events.as_ref(), &asker))).unwrap_or(default)
             };
             *lock(&slot) = Some(answer);
             asker.wake();
         }));
+    }
+
+    /// The error if a time limit has passed. `idle`: the idle timeout counts; `phase` says what was
+    /// being done.
+    fn check(&mut self, idle: bool, core: &Arc<TaskCore>, phase: &dyn Fn(&Loader) -> String) -> Result<()> {
+        match self.clock.check(idle, core) {
+            Some(limit) => Err(limit.error(&phase(self))),
+            None => Ok(()),
+        }
     }
 
     fn answered(&self) -> Option<Answer> {

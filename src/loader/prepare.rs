@@ -29,6 +29,8 @@ impl Loader {
             }
         }
         self.transactions.push(transaction);
+        // A former exchange may have ended while it waited for `100 Continue`.
+        self.clock.next_attempt = None;
         Ok(Flow::Go(Step::Acquire(None)))
     }
 

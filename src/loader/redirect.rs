@@ -68,7 +68,7 @@ impl Loader {
     ) -> Result<Flow> {
         match self.answered() {
             None => {
-                self.clock.check(false, &|| "waiting for the delegate to decide on a redirect".into())?;
+                self.check(false, core, &|_| "waiting for the delegate to decide on a redirect".into())?;
                 Ok(Flow::Stay(Step::Redirecting(exchange, head, proposed), Pause::Answer))
             }
             Some(Answer::Redirect(RedirectDecision::Stop)) => {
@@ -110,6 +110,8 @@ impl Loader {
             transaction.response_body_bytes = received;
         }
         core.set_interrupt(None);
+        // Who cancelled just before has shut the connection down.
+        exchange.persistent &= !core.is_settled();
         exchange.finish(now);
         core.set_current(request.clone());
         self.request = Some(request);

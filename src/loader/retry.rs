@@ -52,6 +52,9 @@ impl Loader {
             Some(reason) => {
                 log::debug!("task {}: {reason:?}, once more on a fresh connection ({error})", core.id);
                 self.retries.stale = true;
+                // The connection is closed here and now, and not when the next one is there.
+                core.set_interrupt(None);
+                drop(exchange);
                 Ok(Flow::Go(Step::Prepare))
             }
         }
