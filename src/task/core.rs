@@ -925,11 +925,20 @@ impl TaskCore {
         lock(&self.shared).head = head;
     }
 
+    /// Whether the delegate is still to be told what happened before the end: not after a cancel, when
+    /// nobody wants to know.
+    fn is_told(&self) -> bool {
+        if lock(&self.shared).completed {
+            return false;
+        }
+        !matches!(self.claim.outcome(), Some(Err(error)) if error.is_cancelled())
+    }
+
     /// Tells the delegate something on its lane, unless the task has completed by then.
     pub(crate) fn tell(self: &Arc<Self>, events: Arc<dyn Events>, tell: impl FnOnce(&dyn Events, &Arc<TaskCore>) + Send + 'static) {
         let core = Arc::clone(self);
         self.context.lane.post(Box::new(move || {
-            if !lock(&core.shared).completed {
+            if core.is_told() {
                 contain(|| tell(events.as_ref(), &core));
             }
         }));
@@ -942,7 +951,7 @@ impl TaskCore {
         let core = Arc::clone(self);
         self.context.lane.post(Box::new(move || {
             let mut unwanted = None;
-            if !lock(&core.shared).completed {
+            if core.is_told() {
                 let receive = || core.asked(|| events.did_receive_data(&core, data));
                 unwanted = contain(receive).flatten();
             }
