@@ -85,8 +85,8 @@ impl Session {
     pub fn data_task(&self, request: impl Into<Request>) -> DataTask {
         let events = lock(&self.0.events).clone();
         let core =
-            TaskCore::new(&self.0.context, Kind::Data, request.into(), Box::new(Loader::new()), events.clone());
-        if let Some(events) = events {
+            TaskCore::new(&self.0.context, Kind::Data, request.into(), Box::new(Loader::new()), events);
+        if let Some(events) = core.events() {
             crate::engine::events::contain(|| events.did_create(&core));
         }
         Task::from_core(core)
@@ -100,7 +100,9 @@ impl Session {
     /// The tasks that were made and have not completed, in the order in which they were made. A task
     /// that was never started is listed as long as somebody has a handle of it.
     pub fn all_tasks(&self) -> Vec<AnyTask> {
-        self.0.context.tasks().into_iter().map(Task::from_core).collect()
+        let tasks = self.0.context.tasks().into_iter();
+        // What has its result is over, though its delegate may not have been told yet.
+        tasks.filter(|core| !core.is_settled()).map(Task::from_core).collect()
     }
 
     /// Takes no new tasks, lets those that are there end, and then lets go of the delegate, the
@@ -174,13 +176,13 @@ impl Session {
             let lane = Arc::clone(&session.queue.0);
             lane.post(Box::new(move || {
                 let delegate = lock(&session.delegate).clone();
-                if let Some(delegate) = delegate {
+                if let Some(delegate) = &delegate {
                     crate::engine::events::contain(|| delegate.did_become_invalid(None));
                 }
-                // Let go of outside the locks: what the program does when its delegate is dropped is its own.
-                let delegate = lock(&session.delegate).take();
+                // Their drop is the user's code, which may ask this session something.
+                let delegate = (delegate, lock(&session.delegate).take());
                 let events = lock(&session.events).take();
-                drop((delegate, events));
+                crate::engine::events::contain(|| drop((delegate, events)));
                 session.close();
             }));
         }));

@@ -210,6 +210,12 @@ impl Socket {
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 
+    /// Has the close of the socket reset the connection. What the peer has not taken would else stay
+    /// with the system for minutes, and the peer, which does not read, would not learn of the end.
+    pub(crate) fn reset_on_close(&self) {
+        let _ = socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+    }
+
     /// Our address.
     pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
         self.addresses.get().map_or_else(|| self.stream.local_addr(), |(local, _)| Ok(*local))
@@ -374,8 +380,7 @@ mod epoll {
     use rustix::io::Errno;
     use std::io;
     use std::mem::MaybeUninit;
-    use std::sync::OnceLock;
-use std::time::Duration;
+    use std::time::Duration;
 
     /// The most sockets one wait reports; the others are reported by the next.
     const EVENTS: usize = 256;
@@ -487,8 +492,7 @@ mod portable {
     use std::os::fd::{AsRawFd, RawFd};
     use std::os::unix::net::UnixStream;
     use std::sync::Weak;
-    use std::sync::OnceLock;
-use std::time::Duration;
+    use std::time::Duration;
 
     /// Watches any number of sockets for one thread. Sockets may be armed, and the waiting thread
     /// woken, by any thread.

@@ -181,7 +181,8 @@ impl Origin {
                 break;
             }
             let age = want.now.saturating_duration_since(since);
-            let usable = age < self.idle_timeout && ((age < TRUSTED && !want.certain) || connection.is_alive());
+            let usable =
+                age < self.idle_timeout && ((age < TRUSTED && !want.certain) || connection.is_alive());
             if usable {
                 return Acquired::Reused(connection, permit);
             }

@@ -90,6 +90,8 @@ pub(crate) struct Connection {
     drained: bool,
     /// How many exchanges it has carried.
     pub(crate) exchanges: u32,
+    /// A request has gone out in part. A connection that ends there is reset.
+    pub(crate) mid_request: bool,
 }
 
 #[cfg(feature = "tls")]
@@ -118,6 +120,7 @@ impl Connection {
             info,
             drained: true,
             exchanges: 0,
+            mid_request: false,
         }
     }
 
@@ -242,7 +245,8 @@ impl Connection {
             // A little that waits to go out goes with what comes now.
             let little = tls.sent == 0 && tls.outgoing.len() < SEAL / 8;
             if !little
-                && !flush(&self.socket, &mut tls.outgoing, &mut tls.sent).map_err(|error| lost("sending", error))?
+                && !flush(&self.socket, &mut tls.outgoing, &mut tls.sent)
+                    .map_err(|error| lost("sending", error))?
             {
                 return Ok(Written::Blocked);
             }
@@ -276,7 +280,8 @@ impl Connection {
     pub(crate) fn flush(&mut self) -> Result<bool, Error> {
         #[cfg(feature = "tls")]
         if let Some(tls) = self.tls.as_mut() {
-            return flush(&self.socket, &mut tls.outgoing, &mut tls.sent).map_err(|error| lost("sending", error));
+            return flush(&self.socket, &mut tls.outgoing, &mut tls.sent)
+                .map_err(|error| lost("sending", error));
         }
         Ok(true)
     }
@@ -392,6 +397,9 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         self.input.clear();
+        if self.mid_request {
+            self.socket.reset_on_close();
+        }
         #[cfg(feature = "tls")]
         if let Some(tls) = self.tls.as_mut() {
             tls.cipher.clear();

@@ -407,9 +407,11 @@ mod tests {
         let claim: Claim<&str, ()> = Claim::new("work");
         claim.enter();
         let past = Some(Instant::now() - Duration::from_secs(1));
-        let Lend::Work(work) = claim.lend(past, false) else { panic!("what is unstarted is started") };
+        let Lend::Work(work) = claim.lend(Terms { until: past, reader: false, take_over: true }) else {
+            panic!("what is unstarted is started")
+        };
         assert!(claim.give_back(work, Rest::Parked).is_none());
-        assert!(matches!(claim.lend(past, false), Lend::Expired));
+        assert!(matches!(claim.lend(Terms { until: past, reader: false, take_over: true }), Lend::Expired));
         assert_eq!(claim.leave(), Leave::Nothing);
     }
 
@@ -418,10 +420,12 @@ mod tests {
         let claim: Claim<&str, ()> = Claim::new("work");
         claim.enter();
         let past = Some(Instant::now() - Duration::from_secs(1));
-        let Lend::Work(work) = claim.lend(past, false) else { panic!("what is unstarted is started") };
+        let Lend::Work(work) = claim.lend(Terms { until: past, reader: false, take_over: true }) else {
+            panic!("what is unstarted is started")
+        };
         assert!(claim.give_back(work, Rest::Waiting(None)).is_none());
         assert_eq!(claim.notify(), Notify::Nothing);
-        assert!(matches!(claim.lend(past, false), Lend::Expired));
+        assert!(matches!(claim.lend(Terms { until: past, reader: false, take_over: true }), Lend::Expired));
         assert_eq!(claim.leave(), Leave::Enqueue);
         assert_eq!(claim.claim_queued(), Some("work"));
     }

@@ -74,7 +74,8 @@ impl Lane {
                 state.scheduled = true;
                 drop(state);
                 let lane = Arc::clone(self);
-                let started = thread::Builder::new().name("urlsession-delegate".into()).spawn(move || lane.serve());
+                let started =
+                    thread::Builder::new().name("urlsession-delegate".into()).spawn(move || lane.serve());
                 if let Err(error) = started {
                     log::error!("starting the delegate thread: {error}; its events run here");
                     lock(&self.state).scheduled = false;
@@ -101,10 +102,15 @@ impl Lane {
                 self.changed.notify_all();
                 if schedule {
                     let lane = Arc::clone(self);
-                    executor(Box::new(move || {
+                    let run = Box::new(move || {
                         lock(&lane.state).scheduled = false;
                         lane.drain();
-                    }));
+                    });
+                    if contain(|| executor(run)).is_none() {
+                        log::error!("the executor of a delegate queue panicked; its events run here");
+                        lock(&self.state).scheduled = false;
+                        self.drain();
+                    }
                 }
             }
         }
@@ -173,11 +179,12 @@ impl Lane {
         self.changed.notify_all();
     }
 
-    /// Runs everything that is queued, unless somebody else does.
+    /// Runs everything that is queued, unless somebody does already: another thread, or this one
+    /// further up, when an executor runs what an event posts right there.
     fn drain(&self) {
         loop {
             let mut state = lock(&self.state);
-            if !state.may_run() {
+            if state.runner.is_some() {
                 return;
             }
             let Some(event) = state.events.pop_front() else { return };
@@ -290,6 +297,30 @@ mod tests {
             inner_sender.send("first").expect("a receiver");
         }));
         assert_eq!(receiver.try_iter().collect::<Vec<_>>(), ["first", "second"]);
+    }
+
+    #[test]
+    fn an_executor_that_runs_things_at_once_nests_nothing() {
+        let lane = Lane::new(Mode::Executor(Box::new(|run| run())));
+        let (sender, receiver) = unbounded();
+        let (inner, inner_sender) = (Arc::clone(&lane), sender.clone());
+        lane.post(Box::new(move || {
+            let late = inner_sender.clone();
+            inner.post(Box::new(move || late.send("second").expect("a receiver")));
+            inner_sender.send("first").expect("a receiver");
+        }));
+        assert_eq!(receiver.try_iter().collect::<Vec<_>>(), ["first", "second"]);
+    }
+
+    #[test]
+    fn a_panic_of_the_executor_loses_no_event() {
+        let lane = Lane::new(Mode::Executor(Box::new(|_| panic!("in an executor"))));
+        let (sender, receiver) = unbounded();
+        for n in 0..2 {
+            let sender = sender.clone();
+            lane.post(Box::new(move || sender.send(n).expect("a receiver")));
+        }
+        assert_eq!(receiver.try_iter().collect::<Vec<_>>(), [0, 1]);
     }
 
     #[test]

@@ -193,7 +193,8 @@ impl Shared {
             Next::WakeWatch => self.watch.wake(),
             Next::Start => {
                 let pool = Arc::clone(self);
-                let started = thread::Builder::new().name("urlsession-worker".into()).spawn(move || pool.work());
+                let started =
+                    thread::Builder::new().name("urlsession-worker".into()).spawn(move || pool.work());
                 if let Err(error) = started {
                     // Out of threads: those that run will get to it, if there are any.
                     log::error!("starting a worker thread: {error}");
@@ -245,8 +246,7 @@ impl Shared {
                 continue;
             }
             state.idle += 1;
-            let (guard, waited) =
-                self.work.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
+            let (guard, waited) = self.work.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
             state = guard;
             state.idle -= 1;
             let wanted = state.watching == Watching::Nobody && !self.watch.is_empty();
@@ -257,7 +257,9 @@ impl Shared {
                 drop(state);
                 (self.on_idle)();
                 state = lock(&self.state);
-                if state.ready.is_empty() {
+                // What came meanwhile was left to this thread, which was taken for a busy one.
+                let wanted = state.watching == Watching::Nobody && !self.watch.is_empty();
+                if state.ready.is_empty() && !wanted {
                     break;
                 }
             }

@@ -102,7 +102,12 @@ impl Watch {
 
     /// Sleeps until something parked is ready, a deadline passes, [`wake`](Watch::wake) is called or
     /// the time is up. What is ready or due leaves the watch, for the caller to notify.
-    pub(crate) fn wait(&self, cap: Duration, keys: &mut Vec<u64>, due: &mut Vec<Arc<dyn Job>>) -> io::Result<()> {
+    pub(crate) fn wait(
+        &self,
+        cap: Duration,
+        keys: &mut Vec<u64>,
+        due: &mut Vec<Arc<dyn Job>>,
+    ) -> io::Result<()> {
         let poller = self.poller()?;
         let timeout = {
             let mut parked = lock(&self.parked);

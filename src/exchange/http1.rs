@@ -119,6 +119,11 @@ impl Exchange {
         self.sent == 0
     }
 
+    /// Whether all of the request was given to the connection.
+    fn is_sent(&self) -> bool {
+        self.sent >= self.head.len() + self.body.len()
+    }
+
     /// Whether the server has said anything.
     pub(crate) fn has_received(&self) -> bool {
         self.received_any
@@ -126,9 +131,17 @@ impl Exchange {
 
     /// Sends as much of the request as the socket takes, for a turn.
     pub(crate) fn send(&mut self) -> Result<Sending> {
+        self.connection.mid_request = true;
+        let sending = self.send_more()?;
+        self.connection.mid_request = sending != Sending::Complete;
+        Ok(sending)
+    }
+
+    fn send_more(&mut self) -> Result<Sending> {
         let begin = self.sent;
         loop {
-            let end = if self.hold || self.abandoned { self.head.len() } else { self.head.len() + self.body.len() };
+            let end =
+                if self.hold || self.abandoned { self.head.len() } else { self.head.len() + self.body.len() };
             if self.sent >= end {
                 if !self.connection.flush()? {
                     return Ok(Sending::Blocked);
@@ -160,8 +173,7 @@ impl Exchange {
 
     /// What was not sent stays unsent: the answer is there. The connection ends with it.
     pub(crate) fn abandon_body(&mut self) {
-        let complete = self.sent >= self.head.len() + self.body.len();
-        self.abandoned |= !complete;
+        self.abandoned |= !self.is_sent();
     }
 
     /// The next head. Receives once at the most, so that a peer which sends byte by byte cannot keep
@@ -338,7 +350,7 @@ impl Exchange {
 
     /// The exchange is over. Its connection goes to the next one, if it may.
     pub(crate) fn finish(self, now: Instant) {
-        let complete = self.is_done() && self.sent >= self.head.len() + self.body.len();
+        let complete = self.is_done() && self.is_sent();
         if complete && self.persistent {
             self.permit.put_back(self.connection, now);
         } else {

@@ -37,6 +37,10 @@ pub(super) struct Receiving {
     decoded: u64,
     /// All of the body was received; the decoder may hold some of it.
     ended: bool,
+    /// Nothing is received, because the delegate has too much of it to take.
+    stalled: bool,
+    /// The reader waits for more.
+    reading: bool,
 }
 
 impl Loader {
@@ -64,6 +68,8 @@ impl Loader {
             limit,
             decoded: 0,
             ended: false,
+            stalled: false,
+            reading: false,
         });
         match events {
             None => Ok(Flow::Go(Step::Body(receiving))),
@@ -80,15 +86,16 @@ impl Loader {
         }
     }
 
-    pub(super) fn responding(&mut self, receiving: Box<Receiving>) -> Result<Flow> {
+    pub(super) fn responding(&mut self, receiving: Box<Receiving>, core: &Arc<TaskCore>) -> Result<Flow> {
         match self.answered() {
             None => {
-                self.clock.check(false, &|| "waiting for the delegate to decide on the response".into())?;
+                self.check(false, core, &|_| "waiting for the delegate to decide on the response".into())?;
                 Ok(Flow::Stay(Step::Responding(receiving), Pause::Answer))
             }
-            Some(Answer::Response(ResponseDisposition::Cancel)) => {
-                Err(Error::new(ErrorKind::Cancelled, "the delegate cancelled the task when its response came"))
-            }
+            Some(Answer::Response(ResponseDisposition::Cancel)) => Err(Error::new(
+                ErrorKind::Cancelled,
+                "the delegate cancelled the task when its response came",
+            )),
             Some(_) => {
                 self.clock.touch();
                 Ok(Flow::Go(Step::Body(receiving)))
@@ -106,7 +113,12 @@ impl Loader {
         Decoder::for_encoding(head.headers.get_all(CONTENT_ENCODING).iter().map(|value| value.as_bytes()))
     }
 
-    pub(super) fn body(&mut self, mut receiving: Box<Receiving>, core: &Arc<TaskCore>, mode: Mode) -> Result<Flow> {
+    pub(super) fn body(
+        &mut self,
+        mut receiving: Box<Receiving>,
+        core: &Arc<TaskCore>,
+        mode: Mode,
+    ) -> Result<Flow> {
         if receiving.is_for_reader(core) {
             return Ok(Flow::Stay(Step::Body(receiving), Pause::Reader));
         }
@@ -119,8 +131,12 @@ impl Loader {
             let events = receiving.events.clone();
             if events.is_some() && core.undelivered() > UNDELIVERED {
                 // The delegate is slow: so is the peer then. The time is the delegate's.
-                self.clock.check(false, &|| "waiting for the delegate to take the body".into())?;
+                receiving.stalled = true;
+                self.check(false, core, &|_| "waiting for the delegate to take the body".into())?;
                 return Ok(Flow::Stay(Step::Body(receiving), Pause::Answer));
+            }
+            if std::mem::take(&mut receiving.stalled) {
+                self.clock.touch();
             }
             let received = match events {
                 None => receiving.collect(self.clock.patience(mode)),
@@ -143,7 +159,8 @@ impl Loader {
                         continue;
                     }
                     // Data that comes without a pause is no reason to go on for ever.
-                    self.clock.check_moving(now, &|| format!("receiving the body from {}", self.authority(core)))?;
+                    self.clock
+                        .check_moving(now, &|| format!("receiving the body from {}", self.authority(core)))?;
                     let enough = match mode {
                         Mode::Parking => receiving.exchange.body_received() - begin > TURN,
                         Mode::Blocking { until } => until.is_some_and(|until| now >= until),
@@ -160,7 +177,9 @@ impl Loader {
                     if self.was_suspended(core) {
                         return Ok(Flow::Go(Step::Body(receiving)));
                     }
-                    self.clock.check(true, &|| format!("receiving the body from {}", self.authority(core)))?;
+                    self.check(true, core, &|loader| {
+                        format!("receiving the body from {}", loader.authority(core))
+                    })?;
                     receiving.exchange.rest();
                     return Ok(Flow::Stay(Step::Body(receiving), Pause::Io));
                 }
@@ -169,21 +188,37 @@ impl Loader {
     }
 
     /// Reads for the reader of the body.
-    pub(super) fn read_body(&mut self, core: &Arc<TaskCore>, buffer: &mut [u8], mode: Mode) -> Result<ReadStep> {
+    pub(super) fn read_body(
+        &mut self,
+        core: &Arc<TaskCore>,
+        buffer: &mut [u8],
+        mode: Mode,
+    ) -> Result<ReadStep> {
         let Step::Body(mut receiving) = std::mem::replace(&mut self.step, Step::Over) else {
             return Err(Error::new(ErrorKind::Unknown, "there is no body to read"));
         };
         self.interruptible(core, mode, receiving.exchange.connection())?;
+        if !std::mem::replace(&mut receiving.reading, true) {
+            self.clock.touch();
+        }
         loop {
-            let now = self.clock.touch();
             if !receiving.ended {
-                self.clock.check_moving(now, &|| format!("receiving the body from {}", self.authority(core)))?;
+                self.clock.check_moving(self.clock.progress(), &|| {
+                    format!("receiving the body from {}", self.authority(core))
+                })?;
                 let (body, count) = receiving.read(buffer, self.clock.patience(mode))?;
                 if core.is_settled() {
                     return Err(Error::cancelled());
                 }
                 self.count_received(&mut receiving, core);
                 if count > 0 {
+                    // What may be left is an end of the framing, which nobody may come for.
+                    if receiving.is_taken() {
+                        let head = Arc::clone(&receiving.head);
+                        self.finish(receiving, core);
+                        return Ok(ReadStep::Last(count, without_body(head)));
+                    }
+                    receiving.reading = false;
                     self.step = Step::Body(receiving);
                     return Ok(ReadStep::Bytes(count));
                 }
@@ -192,7 +227,9 @@ impl Loader {
                         self.step = Step::Body(receiving);
                         return Ok(ReadStep::Wait(None));
                     }
-                    self.clock.check(true, &|| format!("receiving the body from {}", self.authority(core)))?;
+                    self.check(true, core, &|loader| {
+                        format!("receiving the body from {}", loader.authority(core))
+                    })?;
                     receiving.exchange.rest();
                     self.step = Step::Body(receiving);
                     return Ok(ReadStep::Park(self.clock.deadline(true)));
@@ -220,7 +257,7 @@ impl Loader {
     /// Waits until the delegate has what was received.
     pub(super) fn deliver(&mut self, head: Arc<ResponseHead>, core: &Arc<TaskCore>) -> Result<Flow> {
         if core.undelivered() > 0 {
-            self.clock.check(false, &|| "waiting for the delegate to take the body".into())?;
+            self.check(false, core, &|_| "waiting for the delegate to take the body".into())?;
             return Ok(Flow::Stay(Step::Delivering(head), Pause::Answer));
         }
         Ok(Flow::Done(Response::new(head, Bytes::from(core.take_collected()))))
@@ -246,6 +283,8 @@ impl Loader {
             let _ = receiving.head.trailers.set(trailers);
         }
         self.uninterruptible(core);
+        // Who cancelled just before has shut the connection down.
+        receiving.exchange.persistent &= !core.is_settled();
         receiving.exchange.finish(now);
     }
 }
@@ -371,6 +410,11 @@ impl Receiving {
         }
         self.decoded += target.len() as u64;
         Ok((body, target.into()))
+    }
+
+    /// Whether the reader has all there is.
+    fn is_taken(&self) -> bool {
+        self.ended && self.taken == self.collected.len()
     }
 
     /// Reads for the reader.

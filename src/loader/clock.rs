@@ -142,7 +142,9 @@ impl Limit {
     fn error(self, phase: &str) -> Error {
         let message = match self {
             Limit::Request(limit) => format!("{phase}: nothing moved for {limit:?} (the request timeout)"),
-            Limit::Resource(limit) => format!("{phase}: the task took longer than {limit:?} (the resource timeout)"),
+            Limit::Resource(limit) => {
+                format!("{phase}: the task took longer than {limit:?} (the resource timeout)")
+            }
             Limit::Connect(limit) => format!("{phase}: it took longer than {limit:?} (the connect timeout)"),
         };
         Error::new(ErrorKind::TimedOut, message)

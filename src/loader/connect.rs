@@ -40,7 +40,9 @@ impl Loader {
             }
             Acquired::Wait(ticket) => {
                 // In the queue only the resource timeout counts: nothing is on the network yet.
-                self.clock.check(false, &|| format!("waiting for a connection to {}", self.authority(core)))?;
+                self.check(false, core, &|loader| {
+                    format!("waiting for a connection to {}", loader.authority(core))
+                })?;
                 Ok(Flow::Stay(Step::Acquire(Some(ticket)), Pause::Event))
             }
         }
@@ -54,7 +56,7 @@ impl Loader {
         }
         match core.context.names.lookup(&host, port, now, &core.waker()) {
             Lookup::Pending => {
-                self.clock.check(true, &|| format!("resolving {host}"))?;
+                self.check(true, core, &|_| format!("resolving {host}"))?;
                 Ok(Flow::Stay(Step::Resolve(permit), Pause::Event))
             }
             Lookup::Ready(addresses) => {
@@ -73,7 +75,7 @@ impl Loader {
     pub(super) fn dial(&mut self, mut dial: Dial, permit: Permit, core: &Arc<TaskCore>) -> Result<Flow> {
         match dial.advance(Instant::now())? {
             DialStep::Wait { until } => {
-                self.clock.check(true, &|| format!("connecting to {}", self.authority(core)))?;
+                self.check(true, core, &|loader| format!("connecting to {}", loader.authority(core)))?;
                 self.clock.next_attempt = until;
                 Ok(Flow::Stay(Step::Dial(dial, permit), Pause::Io))
             }
@@ -136,7 +138,7 @@ impl Loader {
                 if self.was_suspended(core) {
                     return Ok(Flow::Go(Step::Handshake(connection, permit, interest)));
                 }
-                self.clock.check(true, &|| format!("TLS handshake with {}", self.authority(core)))?;
+                self.check(true, core, &|loader| format!("TLS handshake with {}", loader.authority(core)))?;
                 connection.release_buffers();
                 Ok(Flow::Stay(Step::Handshake(connection, permit, interest), Pause::Io))
             }
@@ -175,7 +177,12 @@ impl Loader {
         }
     }
 
-    fn begin_exchange(&mut self, connection: Box<Connection>, permit: Permit, core: &Arc<TaskCore>) -> Result<Flow> {
+    fn begin_exchange(
+        &mut self,
+        connection: Box<Connection>,
+        permit: Permit,
+        core: &Arc<TaskCore>,
+    ) -> Result<Flow> {
         let (head, persistent) = self.encode(core)?;
         let ConnectionInfo { local, remote, tls_version, tls_cipher_suite, .. } = *connection.info();
         if let Some(transaction) = self.measure() {
@@ -234,10 +241,10 @@ fn settings(context: &Context) -> Result<TlsSettings> {
             RootCertificates::Only(roots) => Some(der(roots)),
             _ => None,
         },
-        identity: properties
-            .client_identity
-            .as_ref()
-            .map(|identity| tls::Identity { chain: identity.chain().to_vec(), key: identity.key().clone_key() }),
+        identity: properties.client_identity.as_ref().map(|identity| tls::Identity {
+            chain: identity.chain().to_vec(),
+            key: identity.key().clone_key(),
+        }),
         accept_invalid: properties.accept_invalid_certificates,
         #[cfg(feature = "platform-verifier")]
         platform_verifier: matches!(properties.roots, RootCertificates::Platform),

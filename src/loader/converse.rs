@@ -33,7 +33,12 @@ impl Loader {
         self.conversation = Conversation::default();
     }
 
-    pub(super) fn converse(&mut self, mut exchange: Box<Exchange>, core: &Arc<TaskCore>, mode: Mode) -> Result<Flow> {
+    pub(super) fn converse(
+        &mut self,
+        mut exchange: Box<Exchange>,
+        core: &Arc<TaskCore>,
+        mode: Mode,
+    ) -> Result<Flow> {
         self.interruptible(core, mode, exchange.connection())?;
         if !std::mem::replace(&mut self.conversation.begun, true) {
             let now = self.clock.progress();
@@ -86,7 +91,9 @@ impl Loader {
                 }
                 Ok(Head::Some) => {
                     let now = self.clock.touch();
-                    self.clock.check_moving(now, &|| format!("receiving the response of {}", self.authority(core)))?;
+                    self.clock.check_moving(now, &|| {
+                        format!("receiving the response of {}", self.authority(core))
+                    })?;
                     continue;
                 }
                 Ok(Head::Nothing) => {}
@@ -94,9 +101,9 @@ impl Loader {
             if self.was_suspended(core) {
                 return Ok(Flow::Go(Step::Converse(exchange, Interest::READ)));
             }
-            self.clock.check(true, &|| match sending {
-                Sending::Blocked => format!("sending the request to {}", self.authority(core)),
-                _ => format!("waiting for the response of {}", self.authority(core)),
+            self.check(true, core, &|loader| match sending {
+                Sending::Blocked => format!("sending the request to {}", loader.authority(core)),
+                _ => format!("waiting for the response of {}", loader.authority(core)),
             })?;
             let interest = match sending {
                 Sending::Complete => Interest::READ,
@@ -136,7 +143,9 @@ impl Loader {
     fn unsent(&mut self, mut exchange: Box<Exchange>, error: Error, core: &Arc<TaskCore>) -> Result<Flow> {
         loop {
             match exchange.receive_head(Patience::Never) {
-                Ok(Head::Complete(head, _)) if head.is_interim() => self.interim(&mut exchange, head, core)?,
+                Ok(Head::Complete(head, _)) if head.is_interim() => {
+                    self.interim(&mut exchange, head, core)?
+                }
                 Ok(Head::Complete(head, _)) => return self.respond(exchange, head, core),
                 Ok(Head::Some) => {}
                 _ => return self.unanswered(exchange, error, core),
@@ -150,7 +159,9 @@ impl Loader {
         if self.conversation.interim > MAX_INFORMATIONAL {
             return Err(Error::new(
                 ErrorKind::CannotParseResponse,
-                format!("waiting for the response: more than {MAX_INFORMATIONAL} informational responses came instead"),
+                format!(
+                    "waiting for the response: more than {MAX_INFORMATIONAL} informational responses came instead"
+                ),
             ));
         }
         log::debug!("task {}: {}", core.id, head.status);
@@ -166,7 +177,12 @@ impl Loader {
     }
 
     /// The final head is there.
-    fn respond(&mut self, mut exchange: Box<Exchange>, head: ParsedHead, core: &Arc<TaskCore>) -> Result<Flow> {
+    fn respond(
+        &mut self,
+        mut exchange: Box<Exchange>,
+        head: ParsedHead,
+        core: &Arc<TaskCore>,
+    ) -> Result<Flow> {
         self.clock.next_attempt = None;
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Error::new(
@@ -178,7 +194,8 @@ impl Loader {
             log::debug!("task {}: 417; once more without Expect", core.id);
             return Ok(Flow::Go(Step::Prepare));
         }
-        let MessageFraming { framing: body, persistence, coding } = framing(self.request(core).get_method(), &head)?;
+        let MessageFraming { framing: body, persistence, coding } =
+            framing(self.request(core).get_method(), &head)?;
         if let Some(coding) = coding {
             return Err(Error::new(
                 ErrorKind::BadServerResponse,
@@ -209,10 +226,17 @@ impl Loader {
     }
 
     /// The head as users see it.
-    fn response_head(&self, head: ParsedHead, body: Option<Framing>, core: &Arc<TaskCore>) -> Result<ResponseHead> {
+    fn response_head(
+        &self,
+        head: ParsedHead,
+        body: Option<Framing>,
+        core: &Arc<TaskCore>,
+    ) -> Result<ResponseHead> {
         let content_length = match body {
             Some(Framing::Length(length)) => Some(length),
-            Some(Framing::None) => crate::proto::http1::framing::content_length(&head.headers).unwrap_or(None),
+            Some(Framing::None) => {
+                crate::proto::http1::framing::content_length(&head.headers).unwrap_or(None)
+            }
             _ => None,
         };
         Ok(ResponseHead {

@@ -33,7 +33,6 @@ use crate::task::core::{Advance, Events, Mode, Outcome, ReadStep, TaskCore, Work
 use body::Receiving;
 use bytes::Bytes;
 use clock::Clock;
-use std::time::Instant;
 
 /// See the module's documentation.
 pub(crate) struct Loader {
@@ -142,7 +141,9 @@ impl Loader {
                     self.step = step;
                     return match pause {
                         Pause::Io => Advance::Park(self.clock.deadline(true)),
-                        Pause::Event => Advance::Wait(self.clock.deadline(matches!(self.step, Step::Resolve(_)))),
+                        Pause::Event => {
+                            Advance::Wait(self.clock.deadline(matches!(self.step, Step::Resolve(_))))
+                        }
                         Pause::Answer => Advance::Wait(self.clock.deadline(false)),
                         Pause::Yield => Advance::Yield,
                         Pause::Reader => Advance::Streaming,
@@ -163,7 +164,7 @@ impl Loader {
             Step::Handshake(connection, permit, _) => self.handshake(connection, permit, core, mode),
             Step::Converse(exchange, _) => self.converse(exchange, core, mode),
             Step::Redirecting(exchange, head, request) => self.redirecting(exchange, head, request, core),
-            Step::Responding(receiving) => self.responding(receiving),
+            Step::Responding(receiving) => self.responding(receiving, core),
             Step::Body(receiving) => self.body(receiving, core, mode),
             Step::Delivering(head) => self.deliver(head, core),
             Step::Over => Err(Error::new(crate::ErrorKind::Unknown, "a task was carried on after its end")),
@@ -194,11 +195,22 @@ impl Loader {
             let answer = if asker.is_settled() {
                 default
             } else {
-                crate::engine::events::contain(|| ask(events.as_ref(), &asker)).unwrap_or(default)
+                crate::engine::events::contain(|| asker.asked(|| ask(events.as_ref(), &asker)))
+                    .unwrap_or(default)
             };
             *lock(&slot) = Some(answer);
             asker.wake();
         }));
+    }
+
+    /// The error if a time limit has passed. `idle`: the idle timeout counts; `phase` says what was
+    /// being done.
+    fn check(&mut self, idle: bool, core: &Arc<TaskCore>, phase: &dyn Fn(&Loader) -> String) -> Result<()> {
+        // A thread that sat in a receive has not noticed that the task was suspended meanwhile.
+        if self.was_suspended(core) {
+            return Ok(());
+        }
+        self.clock.check(idle, &|| phase(self))
     }
 
     fn answered(&self) -> Option<Answer> {

@@ -32,6 +32,7 @@ use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 use std::sync::Weak;
 use std::task::{Wake, Waker};
+use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 /// How a task ended.
@@ -75,6 +76,8 @@ pub(crate) enum Advance {
 /// What a read of the body gave.
 pub(crate) enum ReadStep {
     Bytes(usize),
+    /// These were the last ones.
+    Last(usize, Outcome),
     Done(Outcome),
     Park(Option<Instant>),
     Wait(Option<Instant>),
@@ -161,7 +164,10 @@ impl Context {
 
     /// The TLS settings, made when they are first needed.
     #[cfg(feature = "tls")]
-    pub(crate) fn tls(&self, make: impl FnOnce() -> Result<TlsSettings, Error>) -> Result<TlsSettings, Error> {
+    pub(crate) fn tls(
+        &self,
+        make: impl FnOnce() -> Result<TlsSettings, Error>,
+    ) -> Result<TlsSettings, Error> {
         if let Some(settings) = lock(&self.tls).as_ref() {
             return Ok(settings.clone());
         }
@@ -267,6 +273,8 @@ pub(crate) struct TaskCore {
     observed: AtomicBool,
     /// The delegate was told of the response before that.
     told: AtomicBool,
+    /// Whether the watch may know the task.
+    watched: AtomicBool,
     priority: AtomicU32,
     pub(crate) counts: Counts,
 }
@@ -283,6 +291,11 @@ pub(crate) struct Counts {
 struct Shared {
     suspends: u32,
     started: bool,
+    /// Somebody waited for the task, which counts as one resume, however many wait.
+    wanted: bool,
+    /// The work is gone.
+    ended: bool,
+    /// The end was reported to the delegate, if there is one.
     completed: bool,
     started_at: Option<Instant>,
     suspended_at: Option<Instant>,
@@ -295,6 +308,8 @@ struct Shared {
     handlers: Vec<Handler>,
     collected: Vec<u8>,
     undelivered: usize,
+    /// The thread on which the delegate does what the task waits for.
+    asked: Option<ThreadId>,
 }
 
 enum Handler {
@@ -323,6 +338,8 @@ impl TaskCore {
             shared: Mutex::new(Shared {
                 suspends: 1,
                 started: false,
+                wanted: false,
+                ended: false,
                 completed: false,
                 started_at: None,
                 suspended_at: None,
@@ -335,6 +352,7 @@ impl TaskCore {
                 handlers: Vec::new(),
                 collected: Vec::new(),
                 undelivered: 0,
+                asked: None,
             }),
             interrupt: Mutex::new(Vec::new()),
             suspended: AtomicBool::new(true),
@@ -342,6 +360,7 @@ impl TaskCore {
             streaming: AtomicBool::new(false),
             bypass: AtomicBool::new(false),
             told: AtomicBool::new(false),
+            watched: AtomicBool::new(false),
             priority: AtomicU32::new(0.5f32.to_bits()),
             counts: Counts::default(),
         });
@@ -353,6 +372,8 @@ impl TaskCore {
             registry.invalidated
         };
         if invalidated {
+            // The last message of a session may be on its way to the delegate already.
+            lock(&core.shared).events = None;
             core.settle_and_conclude(Err(Error::new(
                 ErrorKind::SessionInvalidated,
                 "the session was invalidated before the task was made; make tasks on another session",
@@ -416,7 +437,10 @@ impl TaskCore {
     }
 
     /// Replaces the delegate chain, as long as the task has not been started.
-    pub(crate) fn change_events(&self, change: impl FnOnce(Option<Arc<dyn Events>>) -> Arc<dyn Events>) -> bool {
+    pub(crate) fn change_events(
+        &self,
+        change: impl FnOnce(Option<Arc<dyn Events>>) -> Arc<dyn Events>,
+    ) -> bool {
         let mut shared = lock(&self.shared);
         let early = !shared.started && !shared.completed;
         if early {
@@ -438,9 +462,20 @@ impl TaskCore {
 
     /// Starts the task if it has not been started.
     pub(crate) fn start(self: &Arc<Self>) {
-        if !lock(&self.shared).started {
-            self.resume();
+        if self.count_start() {
+            self.keep();
+            self.wake();
         }
+    }
+
+    /// Counts the resume that is in the first wait. True if the task is to run now and was not before.
+    fn count_start(&self) -> bool {
+        let mut shared = lock(&self.shared);
+        if shared.started || std::mem::replace(&mut shared.wanted, true) {
+            return false;
+        }
+        drop(shared);
+        self.count_resume()
     }
 
     /// Counts one resume. True if the task is to run now and was not before.
@@ -546,9 +581,10 @@ impl TaskCore {
         if let Some(outcome) = self.claim.outcome() {
             return Some(outcome);
         }
-        if !lock(&self.shared).started {
-            self.count_resume();
+        if self.is_asked_here() {
+            return Some(Err(own_question()));
         }
+        self.count_start();
         self.lend(until, false).map(|lent| match lent {
             Lent::Outcome(outcome) => outcome,
             // Only asked for by `open`.
@@ -558,13 +594,14 @@ impl TaskCore {
 
     /// Waits for the head, with the body left to be read; or for the outcome if there is no more.
     pub(crate) fn open(self: &Arc<Self>) -> Opened {
+        if self.is_asked_here() {
+            return Opened::Outcome(Err(own_question()));
+        }
         self.bypass.store(true, Ordering::Release);
         if self.streaming.swap(true, Ordering::AcqRel) {
             return Opened::Taken;
         }
-        if !lock(&self.shared).started {
-            self.count_resume();
-        }
+        self.count_start();
         // A worker that collects the body has to be told to stop.
         self.wake_running();
         match self.lend(None, true) {
@@ -633,9 +670,9 @@ impl TaskCore {
                 self.keep();
                 if deadline.is_some() {
                     self.park(&mut |_| {}, deadline);
+                    // Nobody else would, if it ended just now.
                     if self.claim.is_settled() {
-                        // It may have been concluded before it was parked.
-                        self.context.pool.watch().unpark(self.id);
+                        self.unpark();
                     } else {
                         self.context.pool.shared().ensure_watch();
                     }
@@ -710,7 +747,9 @@ impl TaskCore {
                 return match self.claim.outcome() {
                     Some(Ok(_)) => Ok(0),
                     Some(Err(error)) => Err(error),
-                    None => Err(Error::new(ErrorKind::ResourceUnavailable, "the body is being read elsewhere")),
+                    None => {
+                        Err(Error::new(ErrorKind::ResourceUnavailable, "the body is being read elsewhere"))
+                    }
                 };
             };
             loop {
@@ -722,6 +761,10 @@ impl TaskCore {
                 match step.unwrap_or_else(|| ReadStep::Done(Err(internal()))) {
                     ReadStep::Bytes(count) => {
                         self.rest(work, Rest::Held);
+                        return Ok(count);
+                    }
+                    ReadStep::Last(count, outcome) => {
+                        self.conclude(work, Some(outcome));
                         return Ok(count);
                     }
                     ReadStep::Done(outcome) => {
@@ -780,19 +823,32 @@ impl TaskCore {
         if self.claim.is_settled() {
             return;
         }
-        let borrowed: Vec<(&Socket, Interest)> = sources.iter().map(|(socket, interest)| (&**socket, *interest)).collect();
+        let borrowed: Vec<(&Socket, Interest)> =
+            sources.iter().map(|(socket, interest)| (&**socket, *interest)).collect();
         let timeout = deadline.map(|at| at.saturating_duration_since(Instant::now()));
         if let Err(error) = sys::poll_sockets(&borrowed, timeout) {
             log::error!("waiting for sockets: {error}");
         }
     }
 
-    fn park(self: &Arc<Self>, sources: &mut dyn FnMut(&mut dyn FnMut(&Socket, Interest)), deadline: Option<Instant>) {
+    fn park(
+        self: &Arc<Self>,
+        sources: &mut dyn FnMut(&mut dyn FnMut(&Socket, Interest)),
+        deadline: Option<Instant>,
+    ) {
         let job = Arc::clone(self) as Arc<dyn Job>;
+        self.watched.store(true, Ordering::Release);
         if let Err(error) = self.context.pool.watch().park(self.id, job, sources, deadline) {
             // Out of file descriptors: without a watch the task would wait for ever.
-            self.settle_and_conclude(Err(Error::new(ErrorKind::CannotConnectToHost, "watching a socket")
-                .with_source(error)));
+            self.settle_and_conclude(Err(
+                Error::new(ErrorKind::CannotConnectToHost, "watching a socket").with_source(error)
+            ));
+        }
+    }
+
+    fn unpark(&self) {
+        if self.watched.swap(false, Ordering::AcqRel) {
+            self.context.pool.watch().unpark(self.id);
         }
     }
 
@@ -812,7 +868,7 @@ impl TaskCore {
         self.park(&mut sources, deadline);
         let back = self.claim.give_back(work, rest);
         if back.is_some() {
-            self.context.pool.watch().unpark(self.id);
+            self.unpark();
         }
         back
     }
@@ -849,15 +905,18 @@ impl TaskCore {
             self.claim.settle(outcome);
         }
         self.claim.finish();
-        // An event or a lender may have ended what is still parked until its deadline, days from now.
-        self.context.pool.watch().unpark(self.id);
+        // Somebody may have taken the work over from the watch, which would keep the task.
+        self.unpark();
         let (handlers, events) = {
             let mut shared = lock(&self.shared);
-            let quiet = shared.events.is_none();
-            shared.completed = quiet;
+            shared.ended = true;
+            shared.completed = shared.events.is_none();
             shared.collected = Vec::new();
             (std::mem::take(&mut shared.handlers), shared.events.take())
         };
+        let (direct, handlers): (Vec<_>, Vec<_>) =
+            handlers.into_iter().partition(|handler| matches!(handler, Handler::Direct(_)));
+        self.deliver_all(direct);
         self.suspended.store(false, Ordering::Release);
         let bypass = self.bypass.load(Ordering::Acquire) && !self.told.load(Ordering::Acquire);
         match events {
@@ -871,7 +930,8 @@ impl TaskCore {
                         let error = core.claim.outcome().and_then(Result::err);
                         contain(|| events.did_complete(&core, error.as_ref()));
                     }
-                    drop(events);
+                    // It may be the last to have the delegate of the task, whose drop is the user's code.
+                    contain(|| drop(events));
                     // Those who came while the end was on its way to the delegate.
                     let late = std::mem::take(&mut lock(&core.shared).handlers);
                     core.report(handlers.into_iter().chain(late).collect());
@@ -880,15 +940,20 @@ impl TaskCore {
         }
     }
 
-    fn report(self: &Arc<Self>, handlers: Vec<Handler>) {
-        if !handlers.is_empty() {
-            if let Some(outcome) = self.claim.outcome() {
-                for handler in handlers {
-                    self.deliver(handler, outcome.clone());
-                }
+    fn report(&self, handlers: Vec<Handler>) {
+        self.deliver_all(handlers);
+        self.context.forget(self.id);
+    }
+
+    fn deliver_all(&self, handlers: Vec<Handler>) {
+        if handlers.is_empty() {
+            return;
+        }
+        if let Some(outcome) = self.claim.outcome() {
+            for handler in handlers {
+                self.deliver(handler, outcome.clone());
             }
         }
-        self.context.forget(self.id);
     }
 
     fn deliver(&self, handler: Handler, outcome: Outcome) {
@@ -911,7 +976,11 @@ impl TaskCore {
 
     fn add_handler(&self, handler: Handler) {
         let mut shared = lock(&self.shared);
-        if !shared.completed {
+        let over = match handler {
+            Handler::Lane(_) => shared.completed,
+            Handler::Direct(_) => shared.ended,
+        };
+        if !over {
             shared.handlers.push(handler);
             return;
         }
@@ -960,11 +1029,24 @@ impl TaskCore {
         lock(&self.shared).head = head;
     }
 
+    /// Whether the delegate is still to be told what happened before the end: not after a cancel, when
+    /// nobody wants to know.
+    fn is_told(&self) -> bool {
+        if lock(&self.shared).completed {
+            return false;
+        }
+        !matches!(self.claim.outcome(), Some(Err(error)) if error.is_cancelled())
+    }
+
     /// Tells the delegate something on its lane, unless the task has completed by then.
-    pub(crate) fn tell(self: &Arc<Self>, events: Arc<dyn Events>, tell: impl FnOnce(&dyn Events, &Arc<TaskCore>) + Send + 'static) {
+    pub(crate) fn tell(
+        self: &Arc<Self>,
+        events: Arc<dyn Events>,
+        tell: impl FnOnce(&dyn Events, &Arc<TaskCore>) + Send + 'static,
+    ) {
         let core = Arc::clone(self);
         self.context.post(Box::new(move || {
-            if !lock(&core.shared).completed {
+            if core.is_told() {
                 contain(|| tell(events.as_ref(), &core));
             }
         }));
@@ -977,8 +1059,9 @@ impl TaskCore {
         let core = Arc::clone(self);
         self.context.post(Box::new(move || {
             let mut unwanted = None;
-            if !lock(&core.shared).completed {
-                unwanted = contain(|| events.did_receive_data(&core, data)).flatten();
+            if core.is_told() {
+                let receive = || core.asked(|| events.did_receive_data(&core, data));
+                unwanted = contain(receive).flatten();
             }
             let mut shared = lock(&core.shared);
             shared.undelivered -= size;
@@ -998,6 +1081,26 @@ impl TaskCore {
         }));
     }
 
+    /// Runs a method of the delegate that the task waits for.
+    pub(crate) fn asked<T>(&self, ask: impl FnOnce() -> T) -> T {
+        struct Answered<'a>(&'a TaskCore, Option<ThreadId>);
+        impl Drop for Answered<'_> {
+            fn drop(&mut self) {
+                lock(&self.0.shared).asked = self.1;
+            }
+        }
+        // They nest when one of them waits for another task.
+        let outer = lock(&self.shared).asked.replace(std::thread::current().id());
+        let _answered = Answered(self, outer);
+        ask()
+    }
+
+    /// Whether this thread is in a method of the delegate that the task waits for: it would wait for
+    /// itself.
+    pub(crate) fn is_asked_here(&self) -> bool {
+        lock(&self.shared).asked == Some(std::thread::current().id()) && !self.claim.is_settled()
+    }
+
     /// How many bytes are on their way to the delegate.
     pub(crate) fn undelivered(&self) -> usize {
         if self.observed.load(Ordering::Acquire) { lock(&self.shared).undelivered } else { 0 }
@@ -1005,6 +1108,15 @@ impl TaskCore {
 
     pub(crate) fn take_collected(&self) -> Vec<u8> {
         std::mem::take(&mut lock(&self.shared).collected)
+    }
+}
+
+impl Drop for TaskCore {
+    /// A task that nobody started and nobody can start any more is none of the session's tasks.
+    fn drop(&mut self) {
+        if !self.claim.is_settled() {
+            self.context.forget(self.id);
+        }
     }
 }
 
@@ -1020,7 +1132,9 @@ impl Job for TaskCore {
                 Advance::Done(outcome) => return self.conclude(work, Some(outcome)),
                 Advance::Streaming => self.claim.give_back(work, Rest::Held),
                 Advance::Park(deadline) => self.park_and_rest(work, deadline, Rest::Parked),
-                Advance::Wait(Some(deadline)) => self.park_and_rest(work, Some(deadline), Rest::Waiting(Some(deadline))),
+                Advance::Wait(Some(deadline)) => {
+                    self.park_and_rest(work, Some(deadline), Rest::Waiting(Some(deadline)))
+                }
                 Advance::Wait(None) => self.claim.give_back(work, Rest::Waiting(None)),
                 Advance::Yield => self.requeue(work),
             };
@@ -1033,15 +1147,6 @@ impl Job for TaskCore {
 
     fn notify(&self) -> bool {
         self.claim.notify() == Notify::Enqueue
-    }
-}
-
-impl Drop for TaskCore {
-    /// A task that was never started leaves its session with its last handle.
-    fn drop(&mut self) {
-        if !lock(&self.shared).completed {
-            self.context.forget(self.id);
-        }
     }
 }
 
@@ -1111,6 +1216,15 @@ fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),
     }
+}
+
+/// The error of waiting for oneself.
+pub(crate) fn own_question() -> Error {
+    Error::new(
+        ErrorKind::ResourceUnavailable,
+        "waiting for a task inside a method of its delegate that the task itself waits for; \
+         return from the method first",
+    )
 }
 
 fn internal() -> Error {

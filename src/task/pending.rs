@@ -61,7 +61,8 @@ impl<T: Send + 'static> Pending<T> {
         self.core.outcome().map(self.take)
     }
 
-    /// Runs a handler with the result on the session's delegate queue, and starts the operation.
+    /// Runs a handler with the result on the session's delegate queue, and starts the operation if it
+    /// has not been started.
     pub fn on_completion(self, handler: impl FnOnce(Result<T>) + Send + 'static) {
         let take = self.take;
         self.core.on_completion(Box::new(move |outcome| handler(take(outcome))));
@@ -86,6 +87,9 @@ impl<T: Send + 'static> Pending<T> {
 
 impl<T> fmt::Debug for Pending<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pending").field("task", &self.core.id).field("settled", &self.core.is_settled()).finish()
+        f.debug_struct("Pending")
+            .field("task", &self.core.id)
+            .field("settled", &self.core.is_settled())
+            .finish()
     }
 }
