@@ -11,10 +11,10 @@
 
 use super::transport::Connection;
 use crate::engine::queue::Queue;
-use crate::sync::{Arc, Mutex, lock};
+use crate::sync::{Arc, Instant, Mutex, lock};
 use std::collections::HashMap;
 use std::task::Waker;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long a connection may have been idle and be trusted without a look at it.
 const TRUSTED: Duration = Duration::from_secs(1);

@@ -17,9 +17,8 @@
 //! sits in a system call with it.
 
 use crate::sync::atomic::{AtomicBool, Ordering};
-use crate::sync::{Condvar, Mutex, MutexGuard, lock};
+use crate::sync::{Condvar, Instant, Mutex, MutexGuard, lock};
 use std::task::Waker;
-use std::time::Instant;
 
 /// Why work rests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

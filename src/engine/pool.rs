@@ -257,7 +257,7 @@ impl Shared {
     /// More threads than processors bring nothing, since none of them waits.
     fn limit(&self) -> usize {
         *self.limit.get_or_init(|| {
-            let processors = std::thread::available_parallelism().map_or(2, usize::from);
+            let processors = thread::available_parallelism().map_or(2, usize::from);
             self.maximum.min(processors)
         })
     }

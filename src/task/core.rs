@@ -24,7 +24,8 @@ use crate::metrics::TaskMetrics;
 use crate::request::Request;
 use crate::response::Response;
 use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use crate::sync::{Arc, Mutex, lock};
+use crate::sync::thread::{self, Thread};
+use crate::sync::{Arc, Instant, Mutex, lock};
 use crate::sys::{self, Interest, Socket};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
@@ -32,7 +33,7 @@ use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 use std::sync::Weak;
 use std::task::{Wake, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How a task ended.
 pub(crate) type Outcome = Result<Response<Bytes>, Error>;
@@ -834,7 +835,7 @@ impl TaskCore {
         if lane.is_mine() {
             return Sleeper::Lane { lane: Arc::clone(lane), seen: lane.seen(), waker: lane.waker() };
         }
-        let bell = Arc::new(Bell { thread: std::thread::current(), rung: AtomicBool::new(false) });
+        let bell = Arc::new(Bell { thread: thread::current(), rung: AtomicBool::new(false) });
         Sleeper::Thread { waker: Waker::from(Arc::clone(&bell)), bell }
     }
 
@@ -971,7 +972,7 @@ impl Sleeper {
         match self {
             Sleeper::Thread { bell, .. } => {
                 while !bell.rung.swap(false, Ordering::AcqRel) {
-                    std::thread::park();
+                    thread::park();
                 }
             }
             Sleeper::Lane { lane, seen, .. } => (*seen, _) = lane.turn(*seen, None),
@@ -980,7 +981,7 @@ impl Sleeper {
 }
 
 pub(crate) struct Bell {
-    thread: std::thread::Thread,
+    thread: Thread,
     rung: AtomicBool,
 }
 
