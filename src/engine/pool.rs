@@ -238,20 +238,25 @@ impl Shared {
                 self.work.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
             state = guard;
             state.idle -= 1;
-            let wanted = state.watching == Watching::Nobody && !self.watch.is_empty();
-            if waited.timed_out() && state.ready.is_empty() && !wanted {
+            if waited.timed_out() && self.is_quiet(&state) {
                 if state.threads > 1 {
                     break;
                 }
                 drop(state);
                 (self.on_idle)();
                 state = lock(&self.state);
-                if state.ready.is_empty() {
+                // Whoever queued or parked something meanwhile counted on this thread.
+                if self.is_quiet(&state) {
                     break;
                 }
             }
         }
         state.threads -= 1;
+    }
+
+    /// Whether there is nothing to run, and nothing to watch that nobody watches.
+    fn is_quiet(&self, state: &State) -> bool {
+        state.ready.is_empty() && (state.watching != Watching::Nobody || self.watch.is_empty())
     }
 
     /// More threads than processors bring nothing, since none of them waits.
