@@ -248,6 +248,8 @@ pub(crate) struct TaskCore {
     interrupt: Mutex<Vec<Arc<Socket>>>,
     suspended: AtomicBool,
     streaming: AtomicBool,
+    /// It has been parked: the watch may know it.
+    watched: AtomicBool,
     bypass: AtomicBool,
     priority: AtomicU32,
     pub(crate) counts: Counts,
@@ -320,6 +322,7 @@ impl TaskCore {
             interrupt: Mutex::new(Vec::new()),
             suspended: AtomicBool::new(true),
             streaming: AtomicBool::new(false),
+            watched: AtomicBool::new(false),
             bypass: AtomicBool::new(false),
             priority: AtomicU32::new(0.5f32.to_bits()),
             counts: Counts::default(),
@@ -484,7 +487,6 @@ impl TaskCore {
             socket.shutdown();
         }
         if let Some(work) = self.claim.claim_any() {
-            self.context.pool.watch().unpark(self.id);
             self.conclude(work, None);
         }
     }
@@ -711,6 +713,7 @@ impl TaskCore {
 
     fn park(self: &Arc<Self>, sources: &mut dyn FnMut(&mut dyn FnMut(&Socket, Interest)), deadline: Option<Instant>) {
         let job = Arc::clone(self) as Arc<dyn Job>;
+        self.watched.store(true, Ordering::Release);
         if let Err(error) = self.context.pool.watch().park(self.id, job, sources, deadline) {
             // Out of file descriptors: without a watch the task would wait for ever.
             self.settle_and_conclude(Err(Error::new(ErrorKind::CannotConnectToHost, "watching a socket")
@@ -747,6 +750,11 @@ impl TaskCore {
     /// whoever has the work.
     fn conclude(self: &Arc<Self>, work: Box<dyn Work>, outcome: Option<Outcome>) {
         lock(&self.interrupt).clear();
+        // Whoever took the work over from the watch, or was woken by something else than it, left
+        // the entry there; with it the task would be kept until the deadline.
+        if self.watched.load(Ordering::Acquire) {
+            self.context.pool.watch().unpark(self.id);
+        }
         let metrics = Arc::new(work.end(self));
         lock(&self.shared).metrics = Some(Arc::clone(&metrics));
         if let Some(outcome) = outcome {
