@@ -23,8 +23,9 @@ use std::task::Waker;
 /// Why work rests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rest {
-    /// Nobody has started it. A thread that lends itself may.
-    Unstarted,
+    /// It can go on: nobody has started it, or its runner had no more time. A thread that lends
+    /// itself may take it.
+    Ready,
     /// It is parked: a socket has to become ready. A thread that lends itself may take it over.
     Parked,
     /// It waits for an event (an answer, a turn, a name), until the deadline at most.
@@ -67,10 +68,10 @@ pub(crate) enum Lend<W, O> {
 pub(crate) enum Leave {
     /// Nothing.
     Nothing,
-    /// The work was notified while only lenders looked after it: enqueue it.
+    /// The work waits for an event, and nobody but the one who will notify it knows of it.
+    Keep,
+    /// The work can go on, or has a deadline, and only lenders looked after it: enqueue it.
     Enqueue,
-    /// The work waits for an event with a deadline that only lenders looked after: time it.
-    Time(Option<Instant>),
 }
 
 /// See the module's documentation.
@@ -94,7 +95,7 @@ impl<W, O: Clone> Claim<W, O> {
     pub(crate) fn new(work: W) -> Self {
         Claim {
             state: Mutex::new(State {
-                phase: Phase::Resting(Rest::Unstarted),
+                phase: Phase::Resting(Rest::Ready),
                 work: Some(work),
                 outcome: None,
                 lenders: 0,
@@ -218,7 +219,13 @@ impl<W, O: Clone> Claim<W, O> {
         }
         match state.phase {
             Phase::Queued => Leave::Enqueue,
-            Phase::Resting(Rest::Waiting(deadline)) => Leave::Time(deadline),
+            // For a deadline a worker sees to it that it is watched. To do so here, after the lock,
+            // could undo what a worker that was faster has arranged.
+            Phase::Resting(Rest::Ready | Rest::Waiting(Some(_))) => {
+                state.phase = Phase::Queued;
+                Leave::Enqueue
+            }
+            Phase::Resting(Rest::Waiting(None)) => Leave::Keep,
             _ => Leave::Nothing,
         }
     }
@@ -292,9 +299,13 @@ impl<W, O: Clone> State<W, O> {
         if let Some(outcome) = &self.outcome {
             return Ok(Lend::Outcome(outcome.clone()));
         }
+        // First of all, or a thread whose time is up would take up again what it has just parked.
+        if until.is_some_and(|until| Instant::now() >= until) {
+            return Ok(Lend::Expired);
+        }
         let mut deadline = until;
         match self.phase {
-            Phase::Queued | Phase::Resting(Rest::Unstarted | Rest::Parked) => {
+            Phase::Queued | Phase::Resting(Rest::Ready | Rest::Parked) => {
                 if let Some(work) = self.take() {
                     return Ok(Lend::Work(work));
                 }
@@ -314,10 +325,7 @@ impl<W, O: Clone> State<W, O> {
             }
             _ => {}
         }
-        match until {
-            Some(until) if Instant::now() >= until => Ok(Lend::Expired),
-            _ => Err(deadline),
-        }
+        Err(deadline)
     }
 }
 

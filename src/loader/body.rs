@@ -135,7 +135,7 @@ impl Loader {
                 Body::Piece => {
                     self.clock.touch();
                     let turn = receiving.exchange.body_received() - begin;
-                    if matches!(mode, Mode::Parking) && turn > TURN {
+                    if turn > TURN && mode.is_over() {
                         return Ok(Flow::Stay(Step::Body(receiving), Pause::Yield));
                     }
                     if core.is_suspended() || core.is_streaming() {

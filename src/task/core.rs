@@ -59,6 +59,16 @@ pub(crate) enum Mode {
     Blocking { until: Option<Instant> },
 }
 
+impl Mode {
+    /// Whether a long run has to end here: for the sake of others, or because its time is up.
+    pub(crate) fn is_over(self) -> bool {
+        match self {
+            Mode::Parking => true,
+            Mode::Blocking { until } => passed(until),
+        }
+    }
+}
+
 /// How far the work came.
 pub(crate) enum Advance {
     /// It is over.
@@ -587,16 +597,10 @@ impl TaskCore {
         };
         match self.claim.leave() {
             Leave::Nothing => {}
+            Leave::Keep => self.keep(),
             Leave::Enqueue => {
                 self.keep();
                 self.context.pool.shared().push(Arc::clone(self) as Arc<dyn Job>);
-            }
-            Leave::Time(deadline) => {
-                self.keep();
-                if deadline.is_some() {
-                    self.park(&mut |_| {}, deadline);
-                    self.context.pool.shared().ensure_watch();
-                }
             }
         }
         lent
@@ -616,10 +620,11 @@ impl TaskCore {
                     return None;
                 }
                 Advance::Streaming => return Some(work),
-                Advance::Yield => {}
+                Advance::Yield if !passed(until) => {}
+                Advance::Yield => work = self.claim.give_back(work, Rest::Ready)?,
                 Advance::Wait(deadline) => work = self.claim.give_back(work, Rest::Waiting(deadline))?,
                 Advance::Park(deadline) => {
-                    if until.is_some_and(|until| Instant::now() >= until) {
+                    if passed(until) {
                         // The caller leaves; a worker keeps the watch over it.
                         self.keep();
                         let parked = self.park_and_rest(work, deadline, Rest::Parked);
@@ -1013,6 +1018,10 @@ fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),
     }
+}
+
+fn passed(at: Option<Instant>) -> bool {
+    at.is_some_and(|at| Instant::now() >= at)
 }
 
 fn internal() -> Error {
