@@ -920,6 +920,15 @@ impl TaskCore {
     }
 }
 
+impl Drop for TaskCore {
+    /// Nobody can start it any more. What ended was forgotten then.
+    fn drop(&mut self) {
+        if !self.claim.is_settled() {
+            self.context.forget(self.id);
+        }
+    }
+}
+
 impl Job for TaskCore {
     fn run(self: Arc<Self>) {
         let Some(mut work) = self.claim.claim_queued() else { return };
