@@ -48,6 +48,8 @@ struct State {
     threads: usize,
     idle: usize,
     stuck: usize,
+    /// Threads that took themselves for the last one, and have not ended yet.
+    leaving: usize,
     watching: Watching,
     closed: bool,
 }
@@ -239,12 +241,14 @@ impl Shared {
             state = guard;
             state.idle -= 1;
             if waited.timed_out() && self.is_quiet(&state) {
-                if state.threads > 1 {
+                if state.threads > state.leaving + 1 {
                     break;
                 }
+                state.leaving += 1;
                 drop(state);
                 (self.on_idle)();
                 state = lock(&self.state);
+                state.leaving -= 1;
                 // Whoever queued or parked something meanwhile counted on this thread.
                 if self.is_quiet(&state) {
                     break;
