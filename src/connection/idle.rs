@@ -119,7 +119,9 @@ impl Origins {
         for origin in origins {
             let mut state = lock(&origin.state);
             state.generation += 1;
-            let closed = std::mem::take(&mut state.idle);
+            let mut closed = std::mem::take(&mut state.idle);
+            // Those who were given one and have not fetched it keep the permit.
+            closed.extend(state.granted.values_mut().filter_map(Option::take));
             drop(state);
             drop(closed);
         }
@@ -130,7 +132,10 @@ impl Origins {
         let origins: Vec<_> = lock(&self.map).values().cloned().collect();
         for origin in origins {
             // They are looked at without the lock; whoever needs one just now opens another.
-            let mut idle = std::mem::take(&mut lock(&origin.state).idle);
+            let (mut idle, generation) = {
+                let mut state = lock(&origin.state);
+                (std::mem::take(&mut state.idle), state.generation)
+            };
             let now = Instant::now();
             idle.retain_mut(|idle| {
                 let fresh = now.saturating_duration_since(idle.since) < origin.idle_timeout;
@@ -139,8 +144,15 @@ impl Origins {
                 keep
             });
             let mut state = lock(&origin.state);
-            idle.append(&mut state.idle);
-            state.idle = idle;
+            // Unless there was a flush meanwhile, and besides those that were put back meanwhile: the
+            // ones used last are taken first.
+            if state.generation == generation {
+                let room = origin.maximum_idle.saturating_sub(state.idle.len());
+                let kept = idle.split_off(idle.len().saturating_sub(room));
+                state.idle.splice(..0, kept);
+            }
+            drop(state);
+            drop(idle);
         }
     }
 
