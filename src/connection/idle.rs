@@ -11,10 +11,10 @@
 
 use super::transport::Connection;
 use crate::engine::queue::Queue;
-use crate::sync::{Arc, Mutex, lock};
+use crate::sync::{Arc, Instant, Mutex, lock};
 use std::collections::HashMap;
 use std::task::Waker;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long a connection may have been idle and be trusted without a look at it.
 const TRUSTED: Duration = Duration::from_secs(1);
@@ -121,7 +121,9 @@ impl Origins {
         for origin in origins {
             let mut state = lock(&origin.state);
             state.generation += 1;
-            let closed = std::mem::take(&mut state.idle);
+            let mut closed = std::mem::take(&mut state.idle);
+            // Those who were given one and have not fetched it keep the permit.
+            closed.extend(state.granted.values_mut().filter_map(Option::take));
             drop(state);
             closed.into_iter().for_each(|idle| idle.connection.close());
         }
@@ -132,7 +134,10 @@ impl Origins {
         let origins: Vec<_> = lock(&self.map).values().cloned().collect();
         for origin in origins {
             // They are looked at without the lock; whoever needs one just now opens another.
-            let idle = std::mem::take(&mut lock(&origin.state).idle);
+            let (idle, generation) = {
+                let mut state = lock(&origin.state);
+                (std::mem::take(&mut state.idle), state.generation)
+            };
             let now = Instant::now();
             let mut kept = Vec::new();
             for mut idle in idle {
@@ -145,8 +150,15 @@ impl Origins {
                 }
             }
             let mut state = lock(&origin.state);
-            kept.append(&mut state.idle);
-            state.idle = kept;
+            // Unless there was a flush meanwhile, and besides those that were put back meanwhile: the
+            // ones used last are taken first.
+            if state.generation == generation {
+                let room = origin.maximum_idle.saturating_sub(state.idle.len());
+                let back = kept.split_off(kept.len().saturating_sub(room));
+                state.idle.splice(..0, back);
+            }
+            drop(state);
+            kept.into_iter().for_each(|idle| idle.connection.close());
         }
     }
 

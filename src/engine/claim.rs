@@ -17,14 +17,13 @@
 //! sits in a system call with it.
 
 use crate::sync::atomic::{AtomicBool, Ordering};
-use crate::sync::{Condvar, Mutex, MutexGuard, lock};
+use crate::sync::{Condvar, Instant, Mutex, MutexGuard, lock};
 use std::task::Waker;
-use std::time::Instant;
 
 /// Why work rests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rest {
-    /// Nobody has started it. A thread that lends itself may.
+    /// Nobody has started it. A thread that lends itself may take it.
     Unstarted,
     /// It is parked: a socket has to become ready. A thread that lends itself may take it over.
     Parked,
@@ -79,10 +78,10 @@ pub(crate) struct Terms {
 pub(crate) enum Leave {
     /// Nothing.
     Nothing,
-    /// The work was notified while only lenders looked after it: enqueue it.
+    /// The work waits for an event, and nobody but the one who will notify it knows of it.
+    Keep,
+    /// The work can go on, or has a deadline, and only lenders looked after it: enqueue it.
     Enqueue,
-    /// The work waits for an event with a deadline that only lenders looked after: time it.
-    Time(Option<Instant>),
 }
 
 /// See the module's documentation.
@@ -240,7 +239,8 @@ impl<W, O: Clone> Claim<W, O> {
         }
         state.phase = Phase::Queued;
         state.work = Some(work);
-        if state.lenders > 0 {
+        state.entrusted = state.lenders > 0;
+        if state.entrusted {
             self.ring(state);
             return Ok(Notify::Nothing);
         }
@@ -268,7 +268,13 @@ impl<W, O: Clone> Claim<W, O> {
         }
         match state.phase {
             Phase::Queued => Leave::Enqueue,
-            Phase::Resting(Rest::Waiting(deadline)) => Leave::Time(deadline),
+            // For a deadline a worker sees to it that it is watched. To do so here, after the lock,
+            // could undo what a worker that was faster has arranged.
+            Phase::Resting(Rest::Unstarted | Rest::Waiting(Some(_))) => {
+                state.phase = Phase::Queued;
+                Leave::Enqueue
+            }
+            Phase::Resting(Rest::Waiting(None)) => Leave::Keep,
             _ => Leave::Nothing,
         }
     }

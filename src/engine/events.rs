@@ -7,13 +7,13 @@
 //!
 //! Lock: `state`. No event runs under it.
 
-use crate::sync::{Arc, Condvar, Mutex, lock, thread};
+use crate::sync::thread::{self, ThreadId};
+use crate::sync::{Arc, Condvar, Instant, Mutex, lock};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::PoisonError;
 use std::task::{Wake, Waker};
-use std::thread::ThreadId;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Something to run on a lane.
 pub(crate) type Event = Box<dyn FnOnce() + Send>;
@@ -132,7 +132,7 @@ impl Lane {
         if matches!(self.mode, Mode::Manual) {
             return true;
         }
-        matches!(lock(&self.state).runner, Some((id, _)) if id == std::thread::current().id())
+        matches!(lock(&self.state).runner, Some((id, _)) if id == thread::current().id())
     }
 
     /// Runs one event, or waits for one, or for the lane's [`waker`](Lane::waker) to be woken since
@@ -218,7 +218,7 @@ impl Lane {
 
     /// Runs one event without the lock. A panic is contained here.
     fn run(&self, mut state: crate::sync::MutexGuard<'_, State>, event: Event) {
-        let me = std::thread::current().id();
+        let me = thread::current().id();
         let depth = state.runner.map_or(0, |(_, depth)| depth);
         state.runner = Some((me, depth + 1));
         drop(state);
@@ -238,7 +238,7 @@ impl State {
     fn may_run(&self) -> bool {
         match self.runner {
             None => true,
-            Some((id, _)) => id == std::thread::current().id(),
+            Some((id, _)) => id == thread::current().id(),
         }
     }
 }

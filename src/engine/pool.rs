@@ -48,6 +48,8 @@ struct State {
     threads: usize,
     idle: usize,
     stuck: usize,
+    /// Threads that took themselves for the last one, and have not ended yet.
+    leaving: usize,
     watching: Watching,
     closed: bool,
 }
@@ -249,17 +251,17 @@ impl Shared {
             let (guard, waited) = self.work.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
             state = guard;
             state.idle -= 1;
-            let wanted = state.watching == Watching::Nobody && !self.watch.is_empty();
-            if waited.timed_out() && state.ready.is_empty() && !wanted {
-                if state.threads > 1 {
+            if waited.timed_out() && self.is_quiet(&state) {
+                if state.threads > state.leaving + 1 {
                     break;
                 }
+                state.leaving += 1;
                 drop(state);
                 (self.on_idle)();
                 state = lock(&self.state);
+                state.leaving -= 1;
                 // What came meanwhile was left to this thread, which was taken for a busy one.
-                let wanted = state.watching == Watching::Nobody && !self.watch.is_empty();
-                if state.ready.is_empty() && !wanted {
+                if self.is_quiet(&state) {
                     break;
                 }
             }
@@ -267,10 +269,15 @@ impl Shared {
         state.threads -= 1;
     }
 
+    /// Whether there is nothing to run, and nothing to watch that nobody watches.
+    fn is_quiet(&self, state: &State) -> bool {
+        state.ready.is_empty() && (state.watching != Watching::Nobody || self.watch.is_empty())
+    }
+
     /// More threads than processors bring nothing, since none of them waits.
     fn limit(&self) -> usize {
         *self.limit.get_or_init(|| {
-            let processors = std::thread::available_parallelism().map_or(2, usize::from);
+            let processors = thread::available_parallelism().map_or(2, usize::from);
             self.maximum.min(processors)
         })
     }

@@ -24,7 +24,8 @@ use crate::metrics::TaskMetrics;
 use crate::request::Request;
 use crate::response::Response;
 use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use crate::sync::{Arc, Mutex, lock};
+use crate::sync::thread::{self, Thread};
+use crate::sync::{Arc, Instant, Mutex, lock};
 use crate::sys::{self, Interest, Socket};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
@@ -33,7 +34,7 @@ use std::hash::BuildHasherDefault;
 use std::sync::Weak;
 use std::task::{Wake, Waker};
 use std::thread::ThreadId;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How a task ended.
 pub(crate) type Outcome = Result<Response<Bytes>, Error>;
@@ -57,6 +58,16 @@ pub(crate) enum Mode {
     Parking,
     /// A thread that lends itself, until then at most. It may block in `recv`.
     Blocking { until: Option<Instant> },
+}
+
+impl Mode {
+    /// Whether a long run has to end here: for the sake of others, or because its time is up.
+    pub(crate) fn is_over(self) -> bool {
+        match self {
+            Mode::Parking => true,
+            Mode::Blocking { until } => passed(until),
+        }
+    }
 }
 
 /// How far the work came.
@@ -662,21 +673,10 @@ impl TaskCore {
         self.context.lenders.fetch_sub(1, Ordering::Relaxed);
         match self.claim.leave() {
             Leave::Nothing => {}
+            Leave::Keep => self.keep(),
             Leave::Enqueue => {
                 self.keep();
                 self.context.pool.shared().push(Arc::clone(self) as Arc<dyn Job>);
-            }
-            Leave::Time(deadline) => {
-                self.keep();
-                if deadline.is_some() {
-                    self.park(&mut |_| {}, deadline);
-                    // Nobody else would, if it ended just now.
-                    if self.claim.is_settled() {
-                        self.unpark();
-                    } else {
-                        self.context.pool.shared().ensure_watch();
-                    }
-                }
             }
         }
         lent
@@ -726,7 +726,7 @@ impl TaskCore {
                 Advance::Yield => work = self.requeue(work)?,
                 Advance::Wait(deadline) => work = self.claim.give_back(work, Rest::Waiting(deadline))?,
                 Advance::Park(deadline) => {
-                    if until.is_some_and(|until| Instant::now() >= until) {
+                    if passed(until) {
                         // The caller leaves; a worker keeps the watch over it.
                         self.keep();
                         let parked = self.park_and_rest(work, deadline, Rest::Parked);
@@ -899,6 +899,11 @@ impl TaskCore {
     /// whoever has the work.
     fn conclude(self: &Arc<Self>, work: Box<dyn Work>, outcome: Option<Outcome>) {
         lock(&self.interrupt).clear();
+        // Whoever took the work over from the watch, or was woken by something else than it, left
+        // the entry there; with it the task would be kept until the deadline.
+        if self.watched.load(Ordering::Acquire) {
+            self.context.pool.watch().unpark(self.id);
+        }
         let metrics = Arc::new(work.end(self));
         lock(&self.shared).metrics = Some(Arc::clone(&metrics));
         if let Some(outcome) = outcome {
@@ -1002,7 +1007,7 @@ impl TaskCore {
         if lane.is_mine() {
             return Sleeper::Lane { lane: Arc::clone(lane), seen: lane.seen(), waker: lane.waker() };
         }
-        let bell = Arc::new(Bell { thread: std::thread::current(), rung: AtomicBool::new(false) });
+        let bell = Arc::new(Bell { thread: thread::current(), rung: AtomicBool::new(false) });
         Sleeper::Thread { waker: Waker::from(Arc::clone(&bell)), bell }
     }
 
@@ -1183,7 +1188,7 @@ impl Sleeper {
         match self {
             Sleeper::Thread { bell, .. } => {
                 while !bell.rung.swap(false, Ordering::AcqRel) {
-                    std::thread::park();
+                    thread::park();
                 }
             }
             Sleeper::Lane { lane, seen, .. } => (*seen, _) = lane.turn(*seen, None),
@@ -1192,7 +1197,7 @@ impl Sleeper {
 }
 
 pub(crate) struct Bell {
-    thread: std::thread::Thread,
+    thread: Thread,
     rung: AtomicBool,
 }
 
@@ -1225,6 +1230,10 @@ pub(crate) fn own_question() -> Error {
         "waiting for a task inside a method of its delegate that the task itself waits for; \
          return from the method first",
     )
+}
+
+fn passed(at: Option<Instant>) -> bool {
+    at.is_some_and(|at| Instant::now() >= at)
 }
 
 fn internal() -> Error {
