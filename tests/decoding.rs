@@ -17,7 +17,7 @@ use urlsession::{Bytes, Error, ErrorKind, Request, Response, Session};
 /// Text that compresses, of more bytes than a buffer.
 fn text() -> &'static str {
     static TEXT: OnceLock<String> = OnceLock::new();
-    TEXT.get_or_init(|| (0..20_000).map(|number| format!("line {number}\n")).collect())
+    TEXT.get_or_init(|| (0..8_000).map(|number| format!("line {number}\n")).collect())
 }
 
 fn zlib(bytes: &[u8]) -> Vec<u8> {
@@ -271,7 +271,7 @@ fn a_body_that_is_corrupt() {
 
 #[test]
 fn a_connection_that_ends_is_not_a_corrupt_body() {
-    let handler = |_: &Received| Reply::gzipped(text()).then(Fault::CloseAfter(10_000));
+    let handler = |_: &Received| Reply::gzipped(text()).then(Fault::CloseAfter(5_000));
     every_way(handler, |client| {
         let error = client.get("/").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NetworkConnectionLost, "{error}");

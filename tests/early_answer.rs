@@ -6,7 +6,7 @@ mod support;
 use std::io::{Read, Write};
 use std::sync::OnceLock;
 use std::time::Duration;
-use support::{Fault, Received, Reply, Server, Tls, Wire, every_way, pattern};
+use support::{Fault, Received, Reply, Server, Tls, Wire, every_way, over_both, pattern};
 use urlsession::{Bytes, DataTask, Request, Response};
 
 const LARGE: usize = 8_000_000;
@@ -64,6 +64,26 @@ fn a_refusal_before_the_body_is_read() {
         assert_eq!(response.bytes(), "too large");
         assert!(client.server.request(0).body_length() < LARGE as u64);
     });
+}
+
+#[test]
+fn what_is_left_of_a_body_is_not_sent_after_a_refusal() {
+    // Not even to a server that would take it, as fast as it comes.
+    const SIZE: usize = 100_000_000;
+    let body = Bytes::from(vec![b'x'; SIZE]);
+    over_both(
+        |_| Reply::status(413).early(),
+        |server, session| {
+            for resumed in [false, true] {
+                let task = session.data_task(Request::post(server.url("/")).body(body.clone()));
+                if resumed {
+                    task.resume();
+                }
+                assert_eq!(task.wait().unwrap().status(), 413);
+                assert!(task.bytes_sent() < SIZE as u64, "resumed: {resumed}: all of it was sent");
+            }
+        },
+    );
 }
 
 #[test]
