@@ -107,7 +107,7 @@ impl Loader {
     fn decoder(&self, head: &ResponseHead, core: &Arc<TaskCore>) -> Result<Option<Decoder>> {
         let asked_for = core.context.configuration.automatic_decoding
             && !self.request(core).get_headers().contains_key(ACCEPT_ENCODING);
-        if !asked_for || !head.headers.contains_key(CONTENT_ENCODING) {
+        if !asked_for || !head.decoded {
             return Ok(None);
         }
         Decoder::for_encoding(head.headers.get_all(CONTENT_ENCODING).iter().map(|value| value.as_bytes()))

@@ -234,17 +234,16 @@ impl Loader {
     ) -> Result<ResponseHead> {
         let content_length = match body {
             Some(Framing::Length(length)) => Some(length),
-            Some(Framing::None) => {
-                crate::proto::http1::framing::content_length(&head.headers).unwrap_or(None)
-            }
+            Some(Framing::None) => head.content_length().unwrap_or(None),
             _ => None,
         };
         Ok(ResponseHead {
             status: head.status,
             version: head.version,
-            headers: head.headers,
             url: self.request(core).check()?.clone(),
-            decoded: false,
+            // Whether it is: that is found out when the response is delivered.
+            decoded: head.is_encoded(),
+            headers: head.headers,
             content_length,
             trailers: OnceLock::new(),
         })
