@@ -81,7 +81,9 @@ impl Loader {
                 self.clock.next_attempt = None;
                 let now = self.clock.touch();
                 let connection = Box::new(Connection::new(socket, Arc::clone(&core.context.buffers)));
-                log::debug!("task {}: connected to {:?}", core.id, connection.info().remote);
+                if let Some(remote) = connection.info().remote {
+                    log::debug!("task {}: connected to {remote}", core.id);
+                }
                 if let Some(transaction) = self.measure() {
                     transaction.connect_end = Some(now);
                 }
