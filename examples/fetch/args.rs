@@ -400,6 +400,6 @@ mod tests {
         let url = |text: &str| parsed(text).unwrap().targets.remove(0).url;
         assert_eq!(url("localhost:8080/x"), "http://localhost:8080/x");
         assert_eq!(url("HTTPS://h"), "HTTPS://h");
-        assert_eq!(parsed("-L --compressed --no-location h").unwrap().location, false);
+        assert!(!parsed("-L --compressed --no-location h").unwrap().location);
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 const ONE: &str =
     "{wide_msg} {binary_bytes:>10} of {binary_total_bytes} [{bar:20}] {binary_bytes_per_sec} {eta}";
 const UNKNOWN: &str = "{wide_msg} {spinner} {binary_bytes:>10} {binary_bytes_per_sec} {elapsed}";
-const MANY: &str = "{spinner} {msg}  {binary_bytes} {binary_bytes_per_sec} {elapsed}";
+const MANY: &str = "{spinner} {msg} transfers  {binary_bytes} {binary_bytes_per_sec} {elapsed}";
 
 /// At most one bar at a time. Standard error that is no terminal shows none.
 pub struct Progress {
@@ -25,7 +25,7 @@ impl Progress {
     pub fn new(enabled: bool, all: Option<usize>) -> Progress {
         let progress = Progress { bar: Mutex::new(None), enabled, all, done: AtomicUsize::new(0) };
         if let (true, Some(count)) = (enabled, all) {
-            progress.set(bar(MANY, None), &format!("0 of {count} done"));
+            progress.set(bar(MANY, None), &format!("0 of {count}"));
         }
         progress
     }
@@ -47,7 +47,7 @@ impl Progress {
         let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
         match self.all {
             Some(count) => {
-                self.with(|bar| bar.set_message(format!("{done} of {count} done")));
+                self.with(|bar| bar.set_message(format!("{done} of {count}")));
                 if done == count {
                     self.close();
                 }

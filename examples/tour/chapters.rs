@@ -117,10 +117,13 @@ pub fn a_callback(stage: &Stage, printer: &mut Printer) -> Outcome {
     Ok(())
 }
 
+/// When, which event, and what it was about.
+type Line = (Duration, &'static str, String);
+
 /// Writes down what it is told, and when.
 struct Diary {
     begin: Instant,
-    lines: Arc<Mutex<Vec<(Duration, &'static str, String)>>>,
+    lines: Arc<Mutex<Vec<Line>>>,
 }
 
 impl Diary {
