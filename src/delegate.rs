@@ -61,7 +61,12 @@ pub trait Delegate: Send + Sync + 'static {
     }
 
     /// A redirect would be followed with `request`. `urlSession(_:task:willPerformHTTPRedirection:newRequest:)`.
-    fn will_redirect(&self, event: &TaskEvent<'_>, response: &ResponseHead, request: Request) -> RedirectDecision {
+    fn will_redirect(
+        &self,
+        event: &TaskEvent<'_>,
+        response: &ResponseHead,
+        request: Request,
+    ) -> RedirectDecision {
         match event.next() {
             Some((next, core)) => next.will_redirect(core, response, request),
             None => RedirectDecision::Follow(request),
@@ -122,7 +127,12 @@ impl<D: Delegate + ?Sized> Delegate for Arc<D> {
         (**self).did_create(event);
     }
 
-    fn will_redirect(&self, event: &TaskEvent<'_>, response: &ResponseHead, request: Request) -> RedirectDecision {
+    fn will_redirect(
+        &self,
+        event: &TaskEvent<'_>,
+        response: &ResponseHead,
+        request: Request,
+    ) -> RedirectDecision {
         (**self).will_redirect(event, response, request)
     }
 

@@ -36,7 +36,8 @@ use url::Url;
 /// ```
 #[derive(Clone, Debug)]
 pub struct TaskMetrics {
-    pub(crate) interval: TaskInterval,
+    pub(crate) created: Instant,
+    pub(crate) duration: Duration,
     pub(crate) redirect_count: u32,
     pub(crate) transactions: Vec<TransactionMetrics>,
 }
@@ -123,7 +124,10 @@ impl fmt::Debug for RequestUrl {
 impl TaskMetrics {
     /// From the creation of the task to just before its completion. `taskInterval`.
     pub fn task_interval(&self) -> TaskInterval {
-        self.interval
+        // The wall clock is read when somebody asks, and not by every task.
+        let now = SystemTime::now();
+        let start = now.checked_sub(self.created.elapsed()).unwrap_or(SystemTime::UNIX_EPOCH);
+        TaskInterval { start, duration: self.duration }
     }
 
     /// How many redirects were followed. `redirectCount`.

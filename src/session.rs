@@ -85,8 +85,8 @@ impl Session {
     pub fn data_task(&self, request: impl Into<Request>) -> DataTask {
         let events = lock(&self.0.events).clone();
         let core =
-            TaskCore::new(&self.0.context, Kind::Data, request.into(), Box::new(Loader::new()), events.clone());
-        if let Some(events) = events {
+            TaskCore::new(&self.0.context, Kind::Data, request.into(), Box::new(Loader::new()), events);
+        if let Some(events) = core.events() {
             crate::engine::events::contain(|| events.did_create(&core));
         }
         Task::from_core(core)
@@ -100,7 +100,9 @@ impl Session {
     /// The tasks that were made and have not completed, in the order in which they were made. A task
     /// that was never started is listed as long as somebody has a handle of it.
     pub fn all_tasks(&self) -> Vec<AnyTask> {
-        self.0.context.tasks().into_iter().map(Task::from_core).collect()
+        let tasks = self.0.context.tasks().into_iter();
+        // What has its result is over, though its delegate may not have been told yet.
+        tasks.filter(|core| !core.is_settled()).map(Task::from_core).collect()
     }
 
     /// Takes no new tasks, lets those that are there end, and then lets go of the delegate, the
@@ -113,10 +115,12 @@ impl Session {
 
     /// Cancels all tasks, and does what [`finish_tasks_and_invalidate`](Session::finish_tasks_and_invalidate) does.
     pub fn invalidate_and_cancel(&self) {
-        if self.invalidate() {
-            for task in self.0.context.tasks() {
-                task.cancel();
-            }
+        if self.0.shared {
+            return;
+        }
+        self.invalidate();
+        for task in self.0.context.tasks() {
+            task.cancel();
         }
     }
 
@@ -162,9 +166,9 @@ impl Session {
         self.0.queue.clone()
     }
 
-    fn invalidate(&self) -> bool {
+    fn invalidate(&self) {
         if self.0.shared {
-            return false;
+            return;
         }
         // The context runs this when the last task has ended, and may outlive this handle.
         let session = Arc::clone(&self.0);
@@ -172,14 +176,16 @@ impl Session {
             let lane = Arc::clone(&session.queue.0);
             lane.post(Box::new(move || {
                 let delegate = lock(&session.delegate).clone();
-                if let Some(delegate) = delegate {
+                if let Some(delegate) = &delegate {
                     crate::engine::events::contain(|| delegate.did_become_invalid(None));
                 }
-                drop(lock(&session.delegate).take());
-                drop(lock(&session.events).take());
+                // Their drop is the user's code, which may ask this session something.
+                let delegate = (delegate, lock(&session.delegate).take());
+                let events = lock(&session.events).take();
+                crate::engine::events::contain(|| drop((delegate, events)));
                 session.close();
             }));
-        }))
+        }));
     }
 }
 

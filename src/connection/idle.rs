@@ -11,10 +11,10 @@
 
 use super::transport::Connection;
 use crate::engine::queue::Queue;
-use crate::sync::{Arc, Mutex, lock};
+use crate::sync::{Arc, Instant, Mutex, lock};
 use std::collections::HashMap;
 use std::task::Waker;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long a connection may have been idle and be trusted without a look at it.
 const TRUSTED: Duration = Duration::from_secs(1);
@@ -70,6 +70,8 @@ pub(crate) struct Want {
     pub(crate) certain: bool,
     /// None of the kept-alive ones will do.
     pub(crate) fresh: bool,
+    /// The time.
+    pub(crate) now: Instant,
 }
 
 /// What an attempt to get a connection gave.
@@ -119,9 +121,11 @@ impl Origins {
         for origin in origins {
             let mut state = lock(&origin.state);
             state.generation += 1;
-            let closed = std::mem::take(&mut state.idle);
+            let mut closed = std::mem::take(&mut state.idle);
+            // Those who were given one and have not fetched it keep the permit.
+            closed.extend(state.granted.values_mut().filter_map(Option::take));
             drop(state);
-            drop(closed);
+            closed.into_iter().for_each(|idle| idle.connection.close());
         }
     }
 
@@ -130,17 +134,31 @@ impl Origins {
         let origins: Vec<_> = lock(&self.map).values().cloned().collect();
         for origin in origins {
             // They are looked at without the lock; whoever needs one just now opens another.
-            let mut idle = std::mem::take(&mut lock(&origin.state).idle);
+            let (idle, generation) = {
+                let mut state = lock(&origin.state);
+                (std::mem::take(&mut state.idle), state.generation)
+            };
             let now = Instant::now();
-            idle.retain_mut(|idle| {
+            let mut kept = Vec::new();
+            for mut idle in idle {
                 let fresh = now.saturating_duration_since(idle.since) < origin.idle_timeout;
-                let keep = fresh && idle.connection.is_alive();
-                idle.connection.release_buffers();
-                keep
-            });
+                if fresh && idle.connection.is_alive() {
+                    idle.connection.release_buffers();
+                    kept.push(idle);
+                } else {
+                    idle.connection.close();
+                }
+            }
             let mut state = lock(&origin.state);
-            idle.append(&mut state.idle);
-            state.idle = idle;
+            // Unless there was a flush meanwhile, and besides those that were put back meanwhile: the
+            // ones used last are taken first.
+            if state.generation == generation {
+                let room = origin.maximum_idle.saturating_sub(state.idle.len());
+                let back = kept.split_off(kept.len().saturating_sub(room));
+                state.idle.splice(..0, back);
+            }
+            drop(state);
+            kept.into_iter().for_each(|idle| idle.connection.close());
         }
     }
 
@@ -174,13 +192,14 @@ impl Origin {
             if want.fresh {
                 break;
             }
-            let age = since.elapsed();
-            let usable = age < self.idle_timeout && ((age < TRUSTED && !want.certain) || connection.is_alive());
+            let age = want.now.saturating_duration_since(since);
+            let usable =
+                age < self.idle_timeout && ((age < TRUSTED && !want.certain) || connection.is_alive());
             if usable {
                 return Acquired::Reused(connection, permit);
             }
             log::debug!("a kept-alive connection is closed: idle for {age:?}");
-            drop(connection);
+            connection.close();
             given = lock(&self.state).idle.pop();
         }
         Acquired::Open(permit)
@@ -208,7 +227,7 @@ impl Origin {
             }
         };
         drop(state);
-        drop((idle, stale));
+        [idle, stale].into_iter().flatten().for_each(|idle| idle.connection.close());
         if let Some(waker) = waker {
             waker.wake();
         }
@@ -218,9 +237,10 @@ impl Origin {
 impl Permit {
     /// Puts the connection back for the next one, if it may be kept.
     pub(crate) fn put_back(mut self, mut connection: Box<Connection>, now: Instant) {
+        let reusable = connection.is_reusable();
         connection.release_buffers();
         connection.exchanges += 1;
-        let idle = connection.is_clean().then_some(Idle { connection, since: now });
+        let idle = reusable.then_some(Idle { connection, since: now });
         if let Some(origin) = self.origin.take() {
             origin.release(idle, self.generation);
         }

@@ -17,14 +17,13 @@
 //! sits in a system call with it.
 
 use crate::sync::atomic::{AtomicBool, Ordering};
-use crate::sync::{Condvar, Mutex, MutexGuard, lock};
+use crate::sync::{Condvar, Instant, Mutex, MutexGuard, lock};
 use std::task::Waker;
-use std::time::Instant;
 
 /// Why work rests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rest {
-    /// Nobody has started it. A thread that lends itself may.
+    /// Nobody has started it. A thread that lends itself may take it.
     Unstarted,
     /// It is parked: a socket has to become ready. A thread that lends itself may take it over.
     Parked,
@@ -62,16 +61,27 @@ pub(crate) enum Lend<W, O> {
     Expired,
 }
 
+/// What a thread that lends itself may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Terms {
+    /// Until when it stays.
+    pub(crate) until: Option<Instant>,
+    /// It is the reader, for whom work is held.
+    pub(crate) reader: bool,
+    /// Work that a worker is about to carry on, too: queued or parked.
+    pub(crate) take_over: bool,
+}
+
 /// What is left to do for the last lender that leaves.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Leave {
     /// Nothing.
     Nothing,
-    /// The work was notified while only lenders looked after it: enqueue it.
+    /// The work waits for an event, and nobody but the one who will notify it knows of it.
+    Keep,
+    /// The work can go on, or has a deadline, and only lenders looked after it: enqueue it.
     Enqueue,
-    /// The work waits for an event with a deadline that only lenders looked after: time it.
-    Time(Option<Instant>),
 }
 
 /// See the module's documentation.
@@ -86,8 +96,12 @@ struct State<W, O> {
     work: Option<W>,
     outcome: Option<O>,
     lenders: usize,
+    /// Lenders were told that it is queued, and the pool was not.
+    entrusted: bool,
     /// Lenders asleep on the condition variable: nobody is woken for nothing.
     asleep: usize,
+    /// Those of them that take work over.
+    takers: usize,
     bells: Vec<Waker>,
 }
 
@@ -99,7 +113,9 @@ impl<W, O: Clone> Claim<W, O> {
                 work: Some(work),
                 outcome: None,
                 lenders: 0,
+                entrusted: false,
                 asleep: 0,
+                takers: 0,
                 bells: Vec::new(),
             }),
             changed: Condvar::new(),
@@ -137,7 +153,8 @@ impl<W, O: Clone> Claim<W, O> {
             Phase::Resting(Rest::Held) => Notify::Nothing,
             Phase::Resting(_) => {
                 state.phase = Phase::Queued;
-                if state.lenders > 0 {
+                state.entrusted = state.lenders > 0;
+                if state.entrusted {
                     self.ring(state);
                     Notify::Nothing
                 } else {
@@ -199,13 +216,35 @@ impl<W, O: Clone> Claim<W, O> {
             _ => {
                 state.phase = Phase::Resting(rest);
                 state.work = Some(work);
-                // A reader may be waiting for it without lending itself.
-                if state.lenders > 0 || rest == Rest::Held {
+                // Parked work is looked after by a worker: only who would take it over is woken. A
+                // reader may be waiting for what is held without lending itself.
+                let wanted = match rest {
+                    Rest::Parked => state.takers > 0 || !state.bells.is_empty(),
+                    Rest::Held => true,
+                    Rest::Unstarted | Rest::Waiting(_) => state.lenders > 0,
+                };
+                if wanted {
                     self.ring(state);
                 }
                 None
             }
         }
+    }
+
+    /// Puts the work behind what else is queued, notified or not. It comes back if there is an outcome.
+    pub(crate) fn requeue(&self, work: W) -> Result<Notify, W> {
+        let mut state = lock(&self.state);
+        if state.outcome.is_some() {
+            return Err(work);
+        }
+        state.phase = Phase::Queued;
+        state.work = Some(work);
+        state.entrusted = state.lenders > 0;
+        if state.entrusted {
+            self.ring(state);
+            return Ok(Notify::Nothing);
+        }
+        Ok(Notify::Enqueue)
     }
 
     /// The work is over and gone.
@@ -229,31 +268,39 @@ impl<W, O: Clone> Claim<W, O> {
         }
         match state.phase {
             Phase::Queued => Leave::Enqueue,
-            Phase::Resting(Rest::Waiting(deadline)) => Leave::Time(deadline),
+            // For a deadline a worker sees to it that it is watched. To do so here, after the lock,
+            // could undo what a worker that was faster has arranged.
+            Phase::Resting(Rest::Unstarted | Rest::Waiting(Some(_))) => {
+                state.phase = Phase::Queued;
+                Leave::Enqueue
+            }
+            Phase::Resting(Rest::Waiting(None)) => Leave::Keep,
             _ => Leave::Nothing,
         }
     }
 
-    /// Waits until there is work to run, an outcome, or the time is up. `held`: work that is held for
-    /// its reader may be claimed, because the caller is the reader.
-    pub(crate) fn lend(&self, until: Option<Instant>, held: bool) -> Lend<W, O> {
+    /// Waits until there is work to run, an outcome, or the time is up.
+    pub(crate) fn lend(&self, terms: Terms) -> Lend<W, O> {
         let mut state = lock(&self.state);
         loop {
-            let deadline = match state.try_lend(until, held) {
+            let deadline = match state.try_lend(terms) {
                 Ok(lend) => return lend,
                 Err(deadline) => deadline,
             };
+            let takes = usize::from(terms.take_over);
             state.asleep += 1;
+            state.takers += takes;
             state = wait(&self.changed, state, deadline);
             state.asleep -= 1;
+            state.takers -= takes;
         }
     }
 
     /// As [`lend`](Claim::lend), without waiting: the waker is woken when it is worth asking again,
     /// and the deadline says when it is so at the latest.
-    pub(crate) fn try_lend(&self, until: Option<Instant>, held: bool, bell: &Waker) -> Result<Lend<W, O>, Option<Instant>> {
+    pub(crate) fn try_lend(&self, terms: Terms, bell: &Waker) -> Result<Lend<W, O>, Option<Instant>> {
         let mut state = lock(&self.state);
-        let result = state.try_lend(until, held);
+        let result = state.try_lend(terms);
         if result.is_err() {
             state.add_bell(bell);
         }
@@ -299,18 +346,33 @@ impl<W, O: Clone> State<W, O> {
     }
 
     /// What there is for a lender, or the time until which it may sleep.
-    fn try_lend(&mut self, until: Option<Instant>, held: bool) -> Result<Lend<W, O>, Option<Instant>> {
+    fn try_lend(&mut self, terms: Terms) -> Result<Lend<W, O>, Option<Instant>> {
+        let Terms { until, reader, take_over } = terms;
         if let Some(outcome) = &self.outcome {
             return Ok(Lend::Outcome(outcome.clone()));
         }
         let mut deadline = until;
         match self.phase {
-            Phase::Queued | Phase::Resting(Rest::Unstarted | Rest::Parked) => {
+            // However short the wait is to be, it starts what nobody has started.
+            Phase::Resting(Rest::Unstarted) => {
                 if let Some(work) = self.take() {
                     return Ok(Lend::Work(work));
                 }
             }
-            Phase::Resting(Rest::Held) if held => {
+            // What this thread has just put to rest it must not take up again for ever.
+            _ if until.is_some_and(|until| Instant::now() >= until) => return Ok(Lend::Expired),
+            // What was notified while a lender looked after it is in nobody's queue.
+            Phase::Queued if take_over || self.entrusted => {
+                if let Some(work) = self.take() {
+                    return Ok(Lend::Work(work));
+                }
+            }
+            Phase::Resting(Rest::Parked) if take_over => {
+                if let Some(work) = self.take() {
+                    return Ok(Lend::Work(work));
+                }
+            }
+            Phase::Resting(Rest::Held) if reader => {
                 if let Some(work) = self.take() {
                     return Ok(Lend::Work(work));
                 }
@@ -325,10 +387,7 @@ impl<W, O: Clone> State<W, O> {
             }
             _ => {}
         }
-        match until {
-            Some(until) if Instant::now() >= until => Ok(Lend::Expired),
-            _ => Err(deadline),
-        }
+        Err(deadline)
     }
 }
 
@@ -341,5 +400,39 @@ fn wait<'a, T>(condvar: &Condvar, guard: MutexGuard<'a, T>, deadline: Option<Ins
             let left = at.saturating_duration_since(Instant::now());
             condvar.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner).0
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_lender_whose_time_is_up_leaves_parked_work_alone() {
+        let claim: Claim<&str, ()> = Claim::new("work");
+        claim.enter();
+        let past = Some(Instant::now() - Duration::from_secs(1));
+        let Lend::Work(work) = claim.lend(Terms { until: past, reader: false, take_over: true }) else {
+            panic!("what is unstarted is started")
+        };
+        assert!(claim.give_back(work, Rest::Parked).is_none());
+        assert!(matches!(claim.lend(Terms { until: past, reader: false, take_over: true }), Lend::Expired));
+        assert_eq!(claim.leave(), Leave::Nothing);
+    }
+
+    #[test]
+    fn what_only_an_impatient_lender_was_told_goes_to_the_pool() {
+        let claim: Claim<&str, ()> = Claim::new("work");
+        claim.enter();
+        let past = Some(Instant::now() - Duration::from_secs(1));
+        let Lend::Work(work) = claim.lend(Terms { until: past, reader: false, take_over: true }) else {
+            panic!("what is unstarted is started")
+        };
+        assert!(claim.give_back(work, Rest::Waiting(None)).is_none());
+        assert_eq!(claim.notify(), Notify::Nothing);
+        assert!(matches!(claim.lend(Terms { until: past, reader: false, take_over: true }), Lend::Expired));
+        assert_eq!(claim.leave(), Leave::Enqueue);
+        assert_eq!(claim.claim_queued(), Some("work"));
     }
 }

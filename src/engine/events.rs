@@ -7,13 +7,13 @@
 //!
 //! Lock: `state`. No event runs under it.
 
-use crate::sync::{Arc, Condvar, Mutex, lock, thread};
+use crate::sync::thread::{self, ThreadId};
+use crate::sync::{Arc, Condvar, Instant, Mutex, lock};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::PoisonError;
 use std::task::{Wake, Waker};
-use std::thread::ThreadId;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Something to run on a lane.
 pub(crate) type Event = Box<dyn FnOnce() + Send>;
@@ -74,7 +74,8 @@ impl Lane {
                 state.scheduled = true;
                 drop(state);
                 let lane = Arc::clone(self);
-                let started = thread::Builder::new().name("urlsession-delegate".into()).spawn(move || lane.serve());
+                let started =
+                    thread::Builder::new().name("urlsession-delegate".into()).spawn(move || lane.serve());
                 if let Err(error) = started {
                     log::error!("starting the delegate thread: {error}; its events run here");
                     lock(&self.state).scheduled = false;
@@ -101,18 +102,23 @@ impl Lane {
                 self.changed.notify_all();
                 if schedule {
                     let lane = Arc::clone(self);
-                    executor(Box::new(move || {
+                    let run = Box::new(move || {
                         lock(&lane.state).scheduled = false;
                         lane.drain();
-                    }));
+                    });
+                    if contain(|| executor(run)).is_none() {
+                        log::error!("the executor of a delegate queue panicked; its events run here");
+                        lock(&self.state).scheduled = false;
+                        self.drain();
+                    }
                 }
             }
         }
     }
 
-    /// Whether events run on whatever thread posts them.
+    /// Whether events may run on whatever thread posts them.
     pub(crate) fn is_inline(&self) -> bool {
-        matches!(self.mode, Mode::Inline)
+        matches!(self.mode, Mode::Inline | Mode::Executor(_))
     }
 
     /// Whether events may run on a worker: then a thread in an event may be the last one there is.
@@ -126,7 +132,7 @@ impl Lane {
         if matches!(self.mode, Mode::Manual) {
             return true;
         }
-        matches!(lock(&self.state).runner, Some((id, _)) if id == std::thread::current().id())
+        matches!(lock(&self.state).runner, Some((id, _)) if id == thread::current().id())
     }
 
     /// Runs one event, or waits for one, or for the lane's [`waker`](Lane::waker) to be woken since
@@ -173,11 +179,12 @@ impl Lane {
         self.changed.notify_all();
     }
 
-    /// Runs everything that is queued, unless somebody else does.
+    /// Runs everything that is queued, unless somebody does already: another thread, or this one
+    /// further up, when an executor runs what an event posts right there.
     fn drain(&self) {
         loop {
             let mut state = lock(&self.state);
-            if !state.may_run() {
+            if state.runner.is_some() {
                 return;
             }
             let Some(event) = state.events.pop_front() else { return };
@@ -211,7 +218,7 @@ impl Lane {
 
     /// Runs one event without the lock. A panic is contained here.
     fn run(&self, mut state: crate::sync::MutexGuard<'_, State>, event: Event) {
-        let me = std::thread::current().id();
+        let me = thread::current().id();
         let depth = state.runner.map_or(0, |(_, depth)| depth);
         state.runner = Some((me, depth + 1));
         drop(state);
@@ -231,7 +238,7 @@ impl State {
     fn may_run(&self) -> bool {
         match self.runner {
             None => true,
-            Some((id, _)) => id == std::thread::current().id(),
+            Some((id, _)) => id == thread::current().id(),
         }
     }
 }
@@ -290,6 +297,30 @@ mod tests {
             inner_sender.send("first").expect("a receiver");
         }));
         assert_eq!(receiver.try_iter().collect::<Vec<_>>(), ["first", "second"]);
+    }
+
+    #[test]
+    fn an_executor_that_runs_things_at_once_nests_nothing() {
+        let lane = Lane::new(Mode::Executor(Box::new(|run| run())));
+        let (sender, receiver) = unbounded();
+        let (inner, inner_sender) = (Arc::clone(&lane), sender.clone());
+        lane.post(Box::new(move || {
+            let late = inner_sender.clone();
+            inner.post(Box::new(move || late.send("second").expect("a receiver")));
+            inner_sender.send("first").expect("a receiver");
+        }));
+        assert_eq!(receiver.try_iter().collect::<Vec<_>>(), ["first", "second"]);
+    }
+
+    #[test]
+    fn a_panic_of_the_executor_loses_no_event() {
+        let lane = Lane::new(Mode::Executor(Box::new(|_| panic!("in an executor"))));
+        let (sender, receiver) = unbounded();
+        for n in 0..2 {
+            let sender = sender.clone();
+            lane.post(Box::new(move || sender.send(n).expect("a receiver")));
+        }
+        assert_eq!(receiver.try_iter().collect::<Vec<_>>(), [0, 1]);
     }
 
     #[test]

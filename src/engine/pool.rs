@@ -48,6 +48,8 @@ struct State {
     threads: usize,
     idle: usize,
     stuck: usize,
+    /// Threads that took themselves for the last one, and have not ended yet.
+    leaving: usize,
     watching: Watching,
     closed: bool,
 }
@@ -87,9 +89,10 @@ impl Pool {
         &self.shared
     }
 
-    /// How many threads there are.
-    pub(crate) fn threads(&self) -> usize {
-        lock(&self.shared.state).threads
+    /// How many jobs the workers have to look after, about: none if there is no worker.
+    pub(crate) fn load(&self) -> usize {
+        let state = lock(&self.shared.state);
+        if state.threads == 0 { 0 } else { state.ready.len() + self.shared.watch.len() }
     }
 }
 
@@ -192,7 +195,8 @@ impl Shared {
             Next::WakeWatch => self.watch.wake(),
             Next::Start => {
                 let pool = Arc::clone(self);
-                let started = thread::Builder::new().name("urlsession-worker".into()).spawn(move || pool.work());
+                let started =
+                    thread::Builder::new().name("urlsession-worker".into()).spawn(move || pool.work());
                 if let Err(error) = started {
                     // Out of threads: those that run will get to it, if there are any.
                     log::error!("starting a worker thread: {error}");
@@ -206,16 +210,26 @@ impl Shared {
     fn work(self: Arc<Self>) {
         let mut keys = Vec::new();
         let mut due: Vec<Arc<dyn Job>> = Vec::new();
+        let mut busy = false;
         let mut state = lock(&self.state);
         loop {
             if let Some(job) = state.ready.pop_front() {
                 drop(state);
                 job.run();
+                busy = true;
                 state = lock(&self.state);
                 continue;
             }
             if state.closed {
                 break;
+            }
+            if std::mem::take(&mut busy) {
+                // Whoever is about to bring more work may do so before this thread goes to sleep:
+                // one turn saves a wake-up a job when many come in a row.
+                drop(state);
+                thread::yield_now();
+                state = lock(&self.state);
+                continue;
             }
             if state.watching == Watching::Nobody && !self.watch.is_empty() {
                 state.watching = Watching::Asleep;
@@ -234,19 +248,20 @@ impl Shared {
                 continue;
             }
             state.idle += 1;
-            let (guard, waited) =
-                self.work.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
+            let (guard, waited) = self.work.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
             state = guard;
             state.idle -= 1;
-            let wanted = state.watching == Watching::Nobody && !self.watch.is_empty();
-            if waited.timed_out() && state.ready.is_empty() && !wanted {
-                if state.threads > 1 {
+            if waited.timed_out() && self.is_quiet(&state) {
+                if state.threads > state.leaving + 1 {
                     break;
                 }
+                state.leaving += 1;
                 drop(state);
                 (self.on_idle)();
                 state = lock(&self.state);
-                if state.ready.is_empty() {
+                state.leaving -= 1;
+                // What came meanwhile was left to this thread, which was taken for a busy one.
+                if self.is_quiet(&state) {
                     break;
                 }
             }
@@ -254,10 +269,15 @@ impl Shared {
         state.threads -= 1;
     }
 
+    /// Whether there is nothing to run, and nothing to watch that nobody watches.
+    fn is_quiet(&self, state: &State) -> bool {
+        state.ready.is_empty() && (state.watching != Watching::Nobody || self.watch.is_empty())
+    }
+
     /// More threads than processors bring nothing, since none of them waits.
     fn limit(&self) -> usize {
         *self.limit.get_or_init(|| {
-            let processors = std::thread::available_parallelism().map_or(2, usize::from);
+            let processors = thread::available_parallelism().map_or(2, usize::from);
             self.maximum.min(processors)
         })
     }

@@ -10,7 +10,7 @@ use crate::proto::coding::Decoder;
 use crate::response::Response;
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
-use crate::task::core::{Mode, ReadStep, TaskCore, too_large_error};
+use crate::task::core::{Events, Mode, ReadStep, TaskCore, too_large_error};
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
 
@@ -25,6 +25,9 @@ const UNDELIVERED: usize = 256 * 1024;
 /// A response whose body comes in.
 pub(super) struct Receiving {
     pub(super) exchange: Box<Exchange>,
+    /// To whom the body goes, if not to memory or a reader. Decided when the response comes, once:
+    /// nobody gets a body in part.
+    events: Option<Arc<dyn Events>>,
     head: Arc<ResponseHead>,
     decoder: Option<Decoder>,
     /// What was collected, decoded. With a reader: what it takes first.
@@ -34,6 +37,10 @@ pub(super) struct Receiving {
     decoded: u64,
     /// All of the body was received; the decoder may hold some of it.
     ended: bool,
+    /// Nothing is received, because the delegate has too much of it to take.
+    stalled: bool,
+    /// The reader waits for more.
+    reading: bool,
 }
 
 impl Loader {
@@ -50,8 +57,10 @@ impl Loader {
         let head = Arc::new(head);
         core.set_head(Some(Arc::clone(&head)));
         let limit = usize::try_from(core.context.configuration.maximum_body_in_memory).unwrap_or(usize::MAX);
+        let events = core.take_response();
         let receiving = Box::new(Receiving {
             exchange,
+            events: events.clone(),
             head,
             decoder,
             collected: Vec::new(),
@@ -59,8 +68,10 @@ impl Loader {
             limit,
             decoded: 0,
             ended: false,
+            stalled: false,
+            reading: false,
         });
-        match core.body_events() {
+        match events {
             None => Ok(Flow::Go(Step::Body(receiving))),
             Some(events) => {
                 let shown = Arc::clone(&receiving.head);
@@ -75,15 +86,16 @@ impl Loader {
         }
     }
 
-    pub(super) fn responding(&mut self, receiving: Box<Receiving>) -> Result<Flow> {
+    pub(super) fn responding(&mut self, receiving: Box<Receiving>, core: &Arc<TaskCore>) -> Result<Flow> {
         match self.answered() {
             None => {
-                self.clock.check(false, &|| "waiting for the delegate to decide on the response".into())?;
+                self.check(false, core, &|_| "waiting for the delegate to decide on the response".into())?;
                 Ok(Flow::Stay(Step::Responding(receiving), Pause::Answer))
             }
-            Some(Answer::Response(ResponseDisposition::Cancel)) => {
-                Err(Error::new(ErrorKind::Cancelled, "the delegate cancelled the task when its response came"))
-            }
+            Some(Answer::Response(ResponseDisposition::Cancel)) => Err(Error::new(
+                ErrorKind::Cancelled,
+                "the delegate cancelled the task when its response came",
+            )),
             Some(_) => {
                 self.clock.touch();
                 Ok(Flow::Go(Step::Body(receiving)))
@@ -101,8 +113,13 @@ impl Loader {
         Decoder::for_encoding(head.headers.get_all(CONTENT_ENCODING).iter().map(|value| value.as_bytes()))
     }
 
-    pub(super) fn body(&mut self, mut receiving: Box<Receiving>, core: &Arc<TaskCore>, mode: Mode) -> Result<Flow> {
-        if core.is_streaming() {
+    pub(super) fn body(
+        &mut self,
+        mut receiving: Box<Receiving>,
+        core: &Arc<TaskCore>,
+        mode: Mode,
+    ) -> Result<Flow> {
+        if receiving.is_for_reader(core) {
             return Ok(Flow::Stay(Step::Body(receiving), Pause::Reader));
         }
         self.interruptible(core, mode, receiving.exchange.connection())?;
@@ -111,11 +128,15 @@ impl Loader {
             if receiving.ended {
                 return self.received(receiving, core);
             }
-            let events = core.body_events();
+            let events = receiving.events.clone();
             if events.is_some() && core.undelivered() > UNDELIVERED {
                 // The delegate is slow: so is the peer then. The time is the delegate's.
-                self.clock.check(false, &|| "waiting for the delegate to take the body".into())?;
+                receiving.stalled = true;
+                self.check(false, core, &|_| "waiting for the delegate to take the body".into())?;
                 return Ok(Flow::Stay(Step::Body(receiving), Pause::Answer));
+            }
+            if std::mem::take(&mut receiving.stalled) {
+                self.clock.touch();
             }
             let received = match events {
                 None => receiving.collect(self.clock.patience(mode)),
@@ -130,21 +151,35 @@ impl Loader {
                 return Err(Error::cancelled());
             }
             let body = received?;
-            self.count_received(&receiving, core);
+            self.count_received(&mut receiving, core);
             match body {
-                Body::Piece => {
-                    self.clock.touch();
-                    let turn = receiving.exchange.body_received() - begin;
-                    if matches!(mode, Mode::Parking) && turn > TURN {
+                Body::Piece | Body::Framing => {
+                    let now = self.clock.progress();
+                    if receiving.ended {
+                        continue;
+                    }
+                    // Data that comes without a pause is no reason to go on for ever.
+                    self.clock
+                        .check_moving(now, &|| format!("receiving the body from {}", self.authority(core)))?;
+                    let enough = match mode {
+                        Mode::Parking => receiving.exchange.body_received() - begin > TURN,
+                        Mode::Blocking { until } => until.is_some_and(|until| now >= until),
+                    };
+                    if enough {
                         return Ok(Flow::Stay(Step::Body(receiving), Pause::Yield));
                     }
-                    if core.is_suspended() || core.is_streaming() {
+                    if core.is_suspended() || receiving.is_for_reader(core) {
                         return Ok(Flow::Go(Step::Body(receiving)));
                     }
                 }
                 Body::End => {}
                 Body::Nothing => {
-                    self.clock.check(true, &|| format!("receiving the body from {}", self.authority(core)))?;
+                    if self.was_suspended(core) {
+                        return Ok(Flow::Go(Step::Body(receiving)));
+                    }
+                    self.check(true, core, &|loader| {
+                        format!("receiving the body from {}", loader.authority(core))
+                    })?;
                     receiving.exchange.rest();
                     return Ok(Flow::Stay(Step::Body(receiving), Pause::Io));
                 }
@@ -153,25 +188,48 @@ impl Loader {
     }
 
     /// Reads for the reader of the body.
-    pub(super) fn read_body(&mut self, core: &Arc<TaskCore>, buffer: &mut [u8], mode: Mode) -> Result<ReadStep> {
+    pub(super) fn read_body(
+        &mut self,
+        core: &Arc<TaskCore>,
+        buffer: &mut [u8],
+        mode: Mode,
+    ) -> Result<ReadStep> {
         let Step::Body(mut receiving) = std::mem::replace(&mut self.step, Step::Over) else {
             return Err(Error::new(ErrorKind::Unknown, "there is no body to read"));
         };
         self.interruptible(core, mode, receiving.exchange.connection())?;
-        self.clock.touch();
+        if !std::mem::replace(&mut receiving.reading, true) {
+            self.clock.touch();
+        }
         loop {
             if !receiving.ended {
+                self.clock.check_moving(self.clock.progress(), &|| {
+                    format!("receiving the body from {}", self.authority(core))
+                })?;
                 let (body, count) = receiving.read(buffer, self.clock.patience(mode))?;
                 if core.is_settled() {
                     return Err(Error::cancelled());
                 }
-                self.count_received(&receiving, core);
+                self.count_received(&mut receiving, core);
                 if count > 0 {
+                    // What may be left is an end of the framing, which nobody may come for.
+                    if receiving.is_taken() {
+                        let head = Arc::clone(&receiving.head);
+                        self.finish(receiving, core);
+                        return Ok(ReadStep::Last(count, without_body(head)));
+                    }
+                    receiving.reading = false;
                     self.step = Step::Body(receiving);
                     return Ok(ReadStep::Bytes(count));
                 }
                 if body == Body::Nothing {
-                    self.clock.check(true, &|| format!("receiving the body from {}", self.authority(core)))?;
+                    if self.was_suspended(core) {
+                        self.step = Step::Body(receiving);
+                        return Ok(ReadStep::Wait(None));
+                    }
+                    self.check(true, core, &|loader| {
+                        format!("receiving the body from {}", loader.authority(core))
+                    })?;
                     receiving.exchange.rest();
                     self.step = Step::Body(receiving);
                     return Ok(ReadStep::Park(self.clock.deadline(true)));
@@ -188,8 +246,9 @@ impl Loader {
     fn received(&mut self, mut receiving: Box<Receiving>, core: &Arc<TaskCore>) -> Result<Flow> {
         let head = Arc::clone(&receiving.head);
         let collected = std::mem::take(&mut receiving.collected);
+        let told = receiving.events.is_some();
         self.finish(receiving, core);
-        if core.body_events().is_some() || core.undelivered() > 0 {
+        if told {
             return Ok(Flow::Go(Step::Delivering(head)));
         }
         Ok(Flow::Done(Response::new(head, Bytes::from(collected))))
@@ -198,19 +257,23 @@ impl Loader {
     /// Waits until the delegate has what was received.
     pub(super) fn deliver(&mut self, head: Arc<ResponseHead>, core: &Arc<TaskCore>) -> Result<Flow> {
         if core.undelivered() > 0 {
-            self.clock.check(false, &|| "waiting for the delegate to take the body".into())?;
+            self.check(false, core, &|_| "waiting for the delegate to take the body".into())?;
             return Ok(Flow::Stay(Step::Delivering(head), Pause::Answer));
         }
         Ok(Flow::Done(Response::new(head, Bytes::from(core.take_collected()))))
     }
 
-    fn count_received(&mut self, receiving: &Receiving, core: &Arc<TaskCore>) {
+    fn count_received(&mut self, receiving: &mut Receiving, core: &Arc<TaskCore>) {
+        // What came with the head has its time already.
+        if receiving.exchange.take_received() {
+            self.clock.touch();
+        }
         core.counts.received.store(receiving.exchange.body_received(), Ordering::Relaxed);
     }
 
     /// The connection goes back, before anybody learns that the task is over.
     fn finish(&mut self, mut receiving: Box<Receiving>, core: &Arc<TaskCore>) {
-        let now = self.clock.touch();
+        let now = self.clock.progress();
         if let Some(transaction) = self.measure() {
             transaction.response_end = Some(now);
             transaction.response_body_bytes = receiving.exchange.body_received();
@@ -219,12 +282,18 @@ impl Loader {
         if let Some(trailers) = receiving.exchange.take_trailers() {
             let _ = receiving.head.trailers.set(trailers);
         }
-        core.set_interrupt(None);
+        self.uninterruptible(core);
+        // Who cancelled just before has shut the connection down.
+        receiving.exchange.persistent &= !core.is_settled();
         receiving.exchange.finish(now);
     }
 }
 
 impl Receiving {
+    fn is_for_reader(&self, core: &Arc<TaskCore>) -> bool {
+        self.events.is_none() && core.is_streaming()
+    }
+
     /// Collects what there is in memory.
     fn collect(&mut self, patience: crate::sys::Patience) -> Result<Body> {
         if self.decoder.is_none() {
@@ -258,7 +327,7 @@ impl Receiving {
                 while self.decode_into_collected()? {}
                 self.ended = self.end_of_coding()?;
             }
-            Body::Nothing => {}
+            Body::Nothing | Body::Framing => {}
         }
         Ok(body)
     }
@@ -337,10 +406,15 @@ impl Receiving {
                 self.ended = !progress.pending && self.end_of_coding()?;
             }
             (Body::End, None) => self.ended = true,
-            (Body::Nothing, _) => {}
+            (Body::Nothing | Body::Framing, _) => {}
         }
         self.decoded += target.len() as u64;
         Ok((body, target.into()))
+    }
+
+    /// Whether the reader has all there is.
+    fn is_taken(&self) -> bool {
+        self.ended && self.taken == self.collected.len()
     }
 
     /// Reads for the reader.
@@ -393,7 +467,7 @@ impl Receiving {
                 self.ended = !progress.pending && self.end_of_coding()?;
             }
             (Body::End, None) => self.ended = true,
-            (Body::Nothing, _) => {}
+            (Body::Nothing | Body::Framing, _) => {}
         }
         Ok((body, count))
     }

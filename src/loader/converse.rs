@@ -2,7 +2,7 @@
 
 use super::{Flow, Loader, Pause, Step};
 use crate::error::{Error, ErrorKind, Result};
-use crate::exchange::http1::{Exchange, Sending};
+use crate::exchange::http1::{Exchange, Head, Sending};
 use crate::head::ResponseHead;
 use crate::proto::http1::framing::{Framing, MessageFraming, Persistence, framing};
 use crate::proto::http1::head::{MAX_INFORMATIONAL, ParsedHead};
@@ -33,10 +33,15 @@ impl Loader {
         self.conversation = Conversation::default();
     }
 
-    pub(super) fn converse(&mut self, mut exchange: Box<Exchange>, core: &Arc<TaskCore>, mode: Mode) -> Result<Flow> {
+    pub(super) fn converse(
+        &mut self,
+        mut exchange: Box<Exchange>,
+        core: &Arc<TaskCore>,
+        mode: Mode,
+    ) -> Result<Flow> {
         self.interruptible(core, mode, exchange.connection())?;
         if !std::mem::replace(&mut self.conversation.begun, true) {
-            let now = self.clock.touch();
+            let now = self.clock.progress();
             if let Some(transaction) = self.measure() {
                 transaction.request_start = Some(now);
             }
@@ -72,7 +77,7 @@ impl Loader {
             }
             match received {
                 Err(error) => return self.unanswered(exchange, error, core),
-                Ok(Some((head, length))) => {
+                Ok(Head::Complete(head, length)) => {
                     let now = self.clock.touch();
                     if let Some(transaction) = self.measure() {
                         transaction.response_start.get_or_insert(now);
@@ -84,11 +89,21 @@ impl Loader {
                     }
                     return self.respond(exchange, head, core);
                 }
-                Ok(None) => {}
+                Ok(Head::Some) => {
+                    let now = self.clock.touch();
+                    self.clock.check_moving(now, &|| {
+                        format!("receiving the response of {}", self.authority(core))
+                    })?;
+                    continue;
+                }
+                Ok(Head::Nothing) => {}
             }
-            self.clock.check(true, &|| match sending {
-                Sending::Blocked => format!("sending the request to {}", self.authority(core)),
-                _ => format!("waiting for the response of {}", self.authority(core)),
+            if self.was_suspended(core) {
+                return Ok(Flow::Go(Step::Converse(exchange, Interest::READ)));
+            }
+            self.check(true, core, &|loader| match sending {
+                Sending::Blocked => format!("sending the request to {}", loader.authority(core)),
+                _ => format!("waiting for the response of {}", loader.authority(core)),
             })?;
             let interest = match sending {
                 Sending::Complete => Interest::READ,
@@ -128,8 +143,11 @@ impl Loader {
     fn unsent(&mut self, mut exchange: Box<Exchange>, error: Error, core: &Arc<TaskCore>) -> Result<Flow> {
         loop {
             match exchange.receive_head(Patience::Never) {
-                Ok(Some((head, _))) if head.is_interim() => self.interim(&mut exchange, head, core)?,
-                Ok(Some((head, _))) => return self.respond(exchange, head, core),
+                Ok(Head::Complete(head, _)) if head.is_interim() => {
+                    self.interim(&mut exchange, head, core)?
+                }
+                Ok(Head::Complete(head, _)) => return self.respond(exchange, head, core),
+                Ok(Head::Some) => {}
                 _ => return self.unanswered(exchange, error, core),
             }
         }
@@ -141,7 +159,9 @@ impl Loader {
         if self.conversation.interim > MAX_INFORMATIONAL {
             return Err(Error::new(
                 ErrorKind::CannotParseResponse,
-                format!("waiting for the response: more than {MAX_INFORMATIONAL} informational responses came instead"),
+                format!(
+                    "waiting for the response: more than {MAX_INFORMATIONAL} informational responses came instead"
+                ),
             ));
         }
         log::debug!("task {}: {}", core.id, head.status);
@@ -157,7 +177,12 @@ impl Loader {
     }
 
     /// The final head is there.
-    fn respond(&mut self, mut exchange: Box<Exchange>, head: ParsedHead, core: &Arc<TaskCore>) -> Result<Flow> {
+    fn respond(
+        &mut self,
+        mut exchange: Box<Exchange>,
+        head: ParsedHead,
+        core: &Arc<TaskCore>,
+    ) -> Result<Flow> {
         self.clock.next_attempt = None;
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Error::new(
@@ -169,7 +194,8 @@ impl Loader {
             log::debug!("task {}: 417; once more without Expect", core.id);
             return Ok(Flow::Go(Step::Prepare));
         }
-        let MessageFraming { framing: body, persistence, coding } = framing(self.request(core).get_method(), &head)?;
+        let MessageFraming { framing: body, persistence, coding } =
+            framing(self.request(core).get_method(), &head)?;
         if let Some(coding) = coding {
             return Err(Error::new(
                 ErrorKind::BadServerResponse,
@@ -188,6 +214,7 @@ impl Loader {
         let status = head.status;
         let persistent = exchange.persistent && persistence == Persistence::KeepAlive;
         exchange.begin_body(body, persistent);
+        exchange.take_received();
         let head = self.response_head(head, Some(body), core)?;
         log::debug!("task {}: {status}", core.id);
         if let Some(transaction) = self.measure() {
@@ -199,10 +226,17 @@ impl Loader {
     }
 
     /// The head as users see it.
-    fn response_head(&self, head: ParsedHead, body: Option<Framing>, core: &Arc<TaskCore>) -> Result<ResponseHead> {
+    fn response_head(
+        &self,
+        head: ParsedHead,
+        body: Option<Framing>,
+        core: &Arc<TaskCore>,
+    ) -> Result<ResponseHead> {
         let content_length = match body {
             Some(Framing::Length(length)) => Some(length),
-            Some(Framing::None) => crate::proto::http1::framing::content_length(&head.headers).unwrap_or(None),
+            Some(Framing::None) => {
+                crate::proto::http1::framing::content_length(&head.headers).unwrap_or(None)
+            }
             _ => None,
         };
         Ok(ResponseHead {

@@ -68,7 +68,7 @@ impl Loader {
     ) -> Result<Flow> {
         match self.answered() {
             None => {
-                self.clock.check(false, &|| "waiting for the delegate to decide on a redirect".into())?;
+                self.check(false, core, &|_| "waiting for the delegate to decide on a redirect".into())?;
                 Ok(Flow::Stay(Step::Redirecting(exchange, head, proposed), Pause::Answer))
             }
             Some(Answer::Redirect(RedirectDecision::Stop)) => {
@@ -87,12 +87,19 @@ impl Loader {
         }
     }
 
-    fn follow(&mut self, mut exchange: Box<Exchange>, request: Request, core: &Arc<TaskCore>) -> Result<Flow> {
+    fn follow(
+        &mut self,
+        mut exchange: Box<Exchange>,
+        request: Request,
+        core: &Arc<TaskCore>,
+    ) -> Result<Flow> {
         let limit = self.request(core).redirect_limit.unwrap_or(core.context.configuration.redirect_limit);
         if self.redirects >= limit {
             let error = Error::new(
                 ErrorKind::HttpTooManyRedirects,
-                format!("following redirects: there were more than {limit}; see Configuration::redirect_limit"),
+                format!(
+                    "following redirects: there were more than {limit}; see Configuration::redirect_limit"
+                ),
             );
             return Err(match request.get_url() {
                 Some(url) => error.with_url(url),
@@ -109,7 +116,9 @@ impl Loader {
             transaction.response_end = Some(now);
             transaction.response_body_bytes = received;
         }
-        core.set_interrupt(None);
+        self.uninterruptible(core);
+        // Who cancelled just before has shut the connection down.
+        exchange.persistent &= !core.is_settled();
         exchange.finish(now);
         core.set_current(request.clone());
         self.request = Some(request);
@@ -141,6 +150,7 @@ fn drain(exchange: &mut Exchange) -> Result<u64> {
                 exchange.take(count);
                 taken += count;
             }
+            Ok(http1::Body::Framing) => {}
             // What is wrong with the body of a redirect harms nobody but the connection.
             Ok(http1::Body::Nothing | http1::Body::End) => break,
             Err(_) => {

@@ -42,7 +42,12 @@ impl Loader {
     }
 
     /// The exchange failed before a head came.
-    pub(super) fn unanswered(&mut self, exchange: Box<Exchange>, error: Error, core: &Arc<TaskCore>) -> Result<Flow> {
+    pub(super) fn unanswered(
+        &mut self,
+        exchange: Box<Exchange>,
+        error: Error,
+        core: &Arc<TaskCore>,
+    ) -> Result<Flow> {
         if core.is_settled() {
             return Err(Error::cancelled());
         }
@@ -52,6 +57,11 @@ impl Loader {
             Some(reason) => {
                 log::debug!("task {}: {reason:?}, once more on a fresh connection ({error})", core.id);
                 self.retries.stale = true;
+                // What the lost exchange waited for (100 Continue) is of no concern to the next.
+                self.clock.next_attempt = None;
+                // The connection is closed here and now, and not when the next one is there.
+                self.uninterruptible(core);
+                drop(exchange);
                 Ok(Flow::Go(Step::Prepare))
             }
         }

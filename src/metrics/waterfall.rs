@@ -17,7 +17,7 @@ const DURATION: usize = 9;
 
 pub(super) fn draw(metrics: &TaskMetrics, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let count = metrics.transactions.len();
-    write!(f, "{}, {count} transaction{}", Time(metrics.interval.duration), plural(count))?;
+    write!(f, "{}, {count} transaction{}", Time(metrics.duration), plural(count))?;
     if let redirects @ 1.. = metrics.redirect_count as usize {
         write!(f, ", {redirects} redirect{}", plural(redirects))?;
     }
@@ -278,8 +278,7 @@ mod tests {
 
     fn task(redirect_count: u32, millis: u64, transactions: Vec<TransactionMetrics>) -> String {
         let duration = Duration::from_millis(millis);
-        let interval = TaskInterval { start: SystemTime::UNIX_EPOCH, duration };
-        TaskMetrics { interval, redirect_count, transactions }.to_string()
+        TaskMetrics { created: Instant::now(), duration, redirect_count, transactions }.to_string()
     }
 
     fn compare(drawn: &str, expected: &str) {

@@ -14,8 +14,8 @@ use crate::connection::resolve::Names;
 use crate::connection::tls::TlsSettings;
 use crate::connection::transport::Buffers;
 use crate::disposition::{RedirectDecision, ResponseDisposition};
-use crate::engine::claim::{Claim, Leave, Lend, Notify, Rest};
-use crate::engine::events::{Lane, contain};
+use crate::engine::claim::{Claim, Leave, Lend, Notify, Rest, Terms};
+use crate::engine::events::{Event, Lane, contain};
 use crate::engine::pool::{Job, Pool};
 use crate::engine::watch::IdHasher;
 use crate::error::{Error, ErrorKind};
@@ -23,8 +23,9 @@ use crate::head::ResponseHead;
 use crate::metrics::TaskMetrics;
 use crate::request::Request;
 use crate::response::Response;
-use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use crate::sync::{Arc, Mutex, lock};
+use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use crate::sync::thread::{self, Thread};
+use crate::sync::{Arc, Instant, Mutex, lock};
 use crate::sys::{self, Interest, Socket};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
@@ -32,7 +33,8 @@ use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 use std::sync::Weak;
 use std::task::{Wake, Waker};
-use std::time::{Duration, Instant};
+use std::thread::ThreadId;
+use std::time::Duration;
 
 /// How a task ended.
 pub(crate) type Outcome = Result<Response<Bytes>, Error>;
@@ -58,6 +60,16 @@ pub(crate) enum Mode {
     Blocking { until: Option<Instant> },
 }
 
+impl Mode {
+    /// Whether a long run has to end here: for the sake of others, or because its time is up.
+    pub(crate) fn is_over(self) -> bool {
+        match self {
+            Mode::Parking => true,
+            Mode::Blocking { until } => passed(until),
+        }
+    }
+}
+
 /// How far the work came.
 pub(crate) enum Advance {
     /// It is over.
@@ -66,7 +78,7 @@ pub(crate) enum Advance {
     Park(Option<Instant>),
     /// An event has to happen (`TaskCore::wake`), until the deadline at most.
     Wait(Option<Instant>),
-    /// It could go on, but others should have a turn.
+    /// It could go on, but others should have a turn, or the time of who waits is up.
     Yield,
     /// The head is there and the body waits for its reader.
     Streaming,
@@ -75,6 +87,8 @@ pub(crate) enum Advance {
 /// What a read of the body gave.
 pub(crate) enum ReadStep {
     Bytes(usize),
+    /// These were the last ones.
+    Last(usize, Outcome),
     Done(Outcome),
     Park(Option<Instant>),
     Wait(Option<Instant>),
@@ -105,6 +119,8 @@ pub(crate) struct Context {
     tls: Mutex<Option<TlsSettings>>,
     pub(crate) registry: Mutex<Registry>,
     next_id: AtomicU64,
+    /// Threads that wait for tasks.
+    lenders: AtomicUsize,
 }
 
 /// The tasks of a session that have not completed.
@@ -143,12 +159,26 @@ impl Context {
             tls: Mutex::new(None),
             registry: Mutex::new(Registry::default()),
             next_id: AtomicU64::new(1),
+            lenders: AtomicUsize::new(0),
+        }
+    }
+
+    /// Has the delegate's queue run something. Where that means here and now, a worker that does it
+    /// is stuck in the program's code, and others take its place.
+    pub(crate) fn post(&self, event: Event) {
+        if self.lane.is_inline() {
+            self.pool.shared().blocking(|| self.lane.post(event));
+        } else {
+            self.lane.post(event);
         }
     }
 
     /// The TLS settings, made when they are first needed.
     #[cfg(feature = "tls")]
-    pub(crate) fn tls(&self, make: impl FnOnce() -> Result<TlsSettings, Error>) -> Result<TlsSettings, Error> {
+    pub(crate) fn tls(
+        &self,
+        make: impl FnOnce() -> Result<TlsSettings, Error>,
+    ) -> Result<TlsSettings, Error> {
         if let Some(settings) = lock(&self.tls).as_ref() {
             return Ok(settings.clone());
         }
@@ -182,11 +212,11 @@ impl Context {
         lock(&self.registry).invalidated
     }
 
-    /// Takes no new tasks, and runs `at_end` when the last one has ended. False if it was so before.
-    pub(crate) fn invalidate(&self, at_end: Box<dyn FnOnce() + Send>) -> bool {
+    /// Takes no new tasks, and runs `at_end` when the last one has ended, unless it was so before.
+    pub(crate) fn invalidate(&self, at_end: Box<dyn FnOnce() + Send>) {
         let mut registry = lock(&self.registry);
         if registry.invalidated {
-            return false;
+            return;
         }
         registry.invalidated = true;
         registry.at_end = Some(at_end);
@@ -195,7 +225,6 @@ impl Context {
         if let Some(at_end) = at_end {
             at_end();
         }
-        true
     }
 
     fn forget(&self, id: u64) {
@@ -246,8 +275,17 @@ pub(crate) struct TaskCore {
     shared: Mutex<Shared>,
     interrupt: Mutex<Vec<Arc<Socket>>>,
     suspended: AtomicBool,
+    /// It was resumed after a suspension, and whoever runs it has not seen that yet.
+    resumed: AtomicBool,
     streaming: AtomicBool,
+    /// A handler or a reader takes the response in the delegate's place (SPEC T18).
     bypass: AtomicBool,
+    /// There is a delegate, so that asking for it is worth a lock.
+    observed: AtomicBool,
+    /// The delegate was told of the response before that.
+    told: AtomicBool,
+    /// Whether the watch may know the task.
+    watched: AtomicBool,
     priority: AtomicU32,
     pub(crate) counts: Counts,
 }
@@ -264,6 +302,11 @@ pub(crate) struct Counts {
 struct Shared {
     suspends: u32,
     started: bool,
+    /// Somebody waited for the task, which counts as one resume, however many wait.
+    wanted: bool,
+    /// The work is gone.
+    ended: bool,
+    /// The end was reported to the delegate, if there is one.
     completed: bool,
     started_at: Option<Instant>,
     suspended_at: Option<Instant>,
@@ -276,6 +319,8 @@ struct Shared {
     handlers: Vec<Handler>,
     collected: Vec<u8>,
     undelivered: usize,
+    /// The thread on which the delegate does what the task waits for.
+    asked: Option<ThreadId>,
 }
 
 enum Handler {
@@ -297,12 +342,15 @@ impl TaskCore {
             id: context.next_id.fetch_add(1, Ordering::Relaxed),
             kind,
             context: Arc::clone(context),
+            observed: AtomicBool::new(events.is_some()),
             original,
             created: Instant::now(),
             claim: Claim::new(work),
             shared: Mutex::new(Shared {
                 suspends: 1,
                 started: false,
+                wanted: false,
+                ended: false,
                 completed: false,
                 started_at: None,
                 suspended_at: None,
@@ -315,11 +363,15 @@ impl TaskCore {
                 handlers: Vec::new(),
                 collected: Vec::new(),
                 undelivered: 0,
+                asked: None,
             }),
             interrupt: Mutex::new(Vec::new()),
             suspended: AtomicBool::new(true),
+            resumed: AtomicBool::new(false),
             streaming: AtomicBool::new(false),
             bypass: AtomicBool::new(false),
+            told: AtomicBool::new(false),
+            watched: AtomicBool::new(false),
             priority: AtomicU32::new(0.5f32.to_bits()),
             counts: Counts::default(),
         });
@@ -331,6 +383,8 @@ impl TaskCore {
             registry.invalidated
         };
         if invalidated {
+            // The last message of a session may be on its way to the delegate already.
+            lock(&core.shared).events = None;
             core.settle_and_conclude(Err(Error::new(
                 ErrorKind::SessionInvalidated,
                 "the session was invalidated before the task was made; make tasks on another session",
@@ -387,16 +441,23 @@ impl TaskCore {
     }
 
     pub(crate) fn events(&self) -> Option<Arc<dyn Events>> {
+        if !self.observed.load(Ordering::Acquire) {
+            return None;
+        }
         lock(&self.shared).events.clone()
     }
 
     /// Replaces the delegate chain, as long as the task has not been started.
-    pub(crate) fn change_events(&self, change: impl FnOnce(Option<Arc<dyn Events>>) -> Arc<dyn Events>) -> bool {
+    pub(crate) fn change_events(
+        &self,
+        change: impl FnOnce(Option<Arc<dyn Events>>) -> Arc<dyn Events>,
+    ) -> bool {
         let mut shared = lock(&self.shared);
         let early = !shared.started && !shared.completed;
         if early {
             let old = shared.events.take();
             shared.events = Some(change(old));
+            self.observed.store(true, Ordering::Release);
         }
         early
     }
@@ -412,9 +473,20 @@ impl TaskCore {
 
     /// Starts the task if it has not been started.
     pub(crate) fn start(self: &Arc<Self>) {
-        if !lock(&self.shared).started {
-            self.resume();
+        if self.count_start() {
+            self.keep();
+            self.wake();
         }
+    }
+
+    /// Counts the resume that is in the first wait. True if the task is to run now and was not before.
+    fn count_start(&self) -> bool {
+        let mut shared = lock(&self.shared);
+        if shared.started || std::mem::replace(&mut shared.wanted, true) {
+            return false;
+        }
+        drop(shared);
+        self.count_resume()
     }
 
     /// Counts one resume. True if the task is to run now and was not before.
@@ -432,6 +504,7 @@ impl TaskCore {
         shared.started_at.get_or_insert(now);
         if let Some(since) = shared.suspended_at.take() {
             shared.suspended_for += now.saturating_duration_since(since);
+            self.resumed.store(true, Ordering::Release);
         }
         self.suspended.store(false, Ordering::Release);
         true
@@ -448,6 +521,11 @@ impl TaskCore {
 
     pub(crate) fn is_suspended(&self) -> bool {
         self.suspended.load(Ordering::Acquire)
+    }
+
+    /// Whether a suspension has ended since this was last asked.
+    pub(crate) fn take_resumed(&self) -> bool {
+        self.resumed.load(Ordering::Relaxed) && self.resumed.swap(false, Ordering::AcqRel)
     }
 
     /// When the task began, moved on by the time for which it was suspended since.
@@ -483,7 +561,6 @@ impl TaskCore {
             socket.shutdown();
         }
         if let Some(work) = self.claim.claim_any() {
-            self.context.pool.watch().unpark(self.id);
             self.conclude(work, None);
         }
     }
@@ -515,9 +592,10 @@ impl TaskCore {
         if let Some(outcome) = self.claim.outcome() {
             return Some(outcome);
         }
-        if !lock(&self.shared).started {
-            self.count_resume();
+        if self.is_asked_here() {
+            return Some(Err(own_question()));
         }
+        self.count_start();
         self.lend(until, false).map(|lent| match lent {
             Lent::Outcome(outcome) => outcome,
             // Only asked for by `open`.
@@ -527,13 +605,14 @@ impl TaskCore {
 
     /// Waits for the head, with the body left to be read; or for the outcome if there is no more.
     pub(crate) fn open(self: &Arc<Self>) -> Opened {
+        if self.is_asked_here() {
+            return Opened::Outcome(Err(own_question()));
+        }
+        self.bypass.store(true, Ordering::Release);
         if self.streaming.swap(true, Ordering::AcqRel) {
             return Opened::Taken;
         }
-        self.bypass.store(true, Ordering::Release);
-        if !lock(&self.shared).started {
-            self.count_resume();
-        }
+        self.count_start();
         // A worker that collects the body has to be told to stop.
         self.wake_running();
         match self.lend(None, true) {
@@ -563,10 +642,16 @@ impl TaskCore {
         self.claim.enter();
         let bell = mine.then(|| lane.waker());
         let mut seen = if mine { lane.seen() } else { 0 };
+        let lenders = self.context.lenders.fetch_add(1, Ordering::Relaxed) + 1;
         let lent = loop {
+            // One thread that waits for one of very many leaves them to the workers, which serve
+            // what is ready in one go. Where there are about as many threads as tasks each runs its
+            // own, and the hop from a worker is saved.
+            let take_over = self.context.pool.load() <= 2 * lenders;
+            let terms = Terms { until, reader: held, take_over };
             let lend = match &bell {
-                None => self.claim.lend(until, held),
-                Some(bell) => match self.claim.try_lend(until, held, bell) {
+                None => self.claim.lend(terms),
+                Some(bell) => match self.claim.try_lend(terms, bell) {
                     Ok(lend) => lend,
                     // The thread whose wait this is would run the events: so it does.
                     Err(deadline) => {
@@ -585,18 +670,13 @@ impl TaskCore {
                 },
             }
         };
+        self.context.lenders.fetch_sub(1, Ordering::Relaxed);
         match self.claim.leave() {
             Leave::Nothing => {}
+            Leave::Keep => self.keep(),
             Leave::Enqueue => {
                 self.keep();
                 self.context.pool.shared().push(Arc::clone(self) as Arc<dyn Job>);
-            }
-            Leave::Time(deadline) => {
-                self.keep();
-                if deadline.is_some() {
-                    self.park(&mut |_| {}, deadline);
-                    self.context.pool.shared().ensure_watch();
-                }
             }
         }
         lent
@@ -643,10 +723,10 @@ impl TaskCore {
                     return None;
                 }
                 Advance::Streaming => return Some(work),
-                Advance::Yield => {}
+                Advance::Yield => work = self.requeue(work)?,
                 Advance::Wait(deadline) => work = self.claim.give_back(work, Rest::Waiting(deadline))?,
                 Advance::Park(deadline) => {
-                    if until.is_some_and(|until| Instant::now() >= until) {
+                    if passed(until) {
                         // The caller leaves; a worker keeps the watch over it.
                         self.keep();
                         let parked = self.park_and_rest(work, deadline, Rest::Parked);
@@ -667,7 +747,9 @@ impl TaskCore {
                 return match self.claim.outcome() {
                     Some(Ok(_)) => Ok(0),
                     Some(Err(error)) => Err(error),
-                    None => Err(Error::new(ErrorKind::ResourceUnavailable, "the body is being read elsewhere")),
+                    None => {
+                        Err(Error::new(ErrorKind::ResourceUnavailable, "the body is being read elsewhere"))
+                    }
                 };
             };
             loop {
@@ -681,6 +763,10 @@ impl TaskCore {
                         self.rest(work, Rest::Held);
                         return Ok(count);
                     }
+                    ReadStep::Last(count, outcome) => {
+                        self.conclude(work, Some(outcome));
+                        return Ok(count);
+                    }
                     ReadStep::Done(outcome) => {
                         self.conclude(work, Some(outcome));
                         break;
@@ -688,7 +774,7 @@ impl TaskCore {
                     ReadStep::Park(deadline) => self.poll(work.as_ref(), deadline),
                     ReadStep::Wait(deadline) => match self.claim.give_back(work, Rest::Waiting(deadline)) {
                         Some(back) => work = back,
-                        None => match self.claim.lend(None, true) {
+                        None => match self.claim.lend(Terms { until: None, reader: true, take_over: true }) {
                             Lend::Work(back) => work = back,
                             _ => break,
                         },
@@ -700,6 +786,13 @@ impl TaskCore {
 
     /// The reader is gone. What was not read is given up.
     pub(crate) fn close_reader(self: &Arc<Self>) {
+        // What was read to its last byte is complete, though nobody asked for the end.
+        if let Some(mut work) = self.claim.claim_any() {
+            match contain(|| work.read(self, &mut [0], Mode::Parking)) {
+                Some(ReadStep::Done(outcome @ Ok(_))) => self.conclude(work, Some(outcome)),
+                _ => self.rest(work, Rest::Held),
+            }
+        }
         if !self.claim.is_settled() {
             self.cancel();
         }
@@ -730,20 +823,32 @@ impl TaskCore {
         if self.claim.is_settled() {
             return;
         }
-        let borrowed: Vec<(&Socket, Interest)> = sources.iter().map(|(socket, interest)| (&**socket, *interest)).collect();
+        let borrowed: Vec<(&Socket, Interest)> =
+            sources.iter().map(|(socket, interest)| (&**socket, *interest)).collect();
         let timeout = deadline.map(|at| at.saturating_duration_since(Instant::now()));
         if let Err(error) = sys::poll_sockets(&borrowed, timeout) {
             log::error!("waiting for sockets: {error}");
         }
-        lock(&self.interrupt).clear();
     }
 
-    fn park(self: &Arc<Self>, sources: &mut dyn FnMut(&mut dyn FnMut(&Socket, Interest)), deadline: Option<Instant>) {
+    fn park(
+        self: &Arc<Self>,
+        sources: &mut dyn FnMut(&mut dyn FnMut(&Socket, Interest)),
+        deadline: Option<Instant>,
+    ) {
         let job = Arc::clone(self) as Arc<dyn Job>;
+        self.watched.store(true, Ordering::Release);
         if let Err(error) = self.context.pool.watch().park(self.id, job, sources, deadline) {
             // Out of file descriptors: without a watch the task would wait for ever.
-            self.settle_and_conclude(Err(Error::new(ErrorKind::CannotConnectToHost, "watching a socket")
-                .with_source(error)));
+            self.settle_and_conclude(Err(
+                Error::new(ErrorKind::CannotConnectToHost, "watching a socket").with_source(error)
+            ));
+        }
+    }
+
+    fn unpark(&self) {
+        if self.watched.swap(false, Ordering::AcqRel) {
+            self.context.pool.watch().unpark(self.id);
         }
     }
 
@@ -754,12 +859,30 @@ impl TaskCore {
         deadline: Option<Instant>,
         rest: Rest,
     ) -> Option<Box<dyn Work>> {
-        self.park(&mut |each| work.sources(&mut |socket, interest| each(socket, interest)), deadline);
+        let mut sources = |each: &mut dyn FnMut(&Socket, Interest)| {
+            // What waits for an event has no use for its socket: a body whose delegate has no room.
+            if rest == Rest::Parked {
+                work.sources(&mut |socket, interest| each(socket, interest));
+            }
+        };
+        self.park(&mut sources, deadline);
         let back = self.claim.give_back(work, rest);
         if back.is_some() {
-            self.context.pool.watch().unpark(self.id);
+            self.unpark();
         }
         back
+    }
+
+    /// Lets others go first. The work comes back if the task is over.
+    fn requeue(self: &Arc<Self>, work: Box<dyn Work>) -> Option<Box<dyn Work>> {
+        match self.claim.requeue(work) {
+            Err(work) => Some(work),
+            Ok(Notify::Nothing) => None,
+            Ok(Notify::Enqueue) => {
+                self.context.pool.shared().push(Arc::clone(self) as Arc<dyn Job>);
+                None
+            }
+        }
     }
 
     /// From now on the session keeps the task until it has completed.
@@ -776,33 +899,44 @@ impl TaskCore {
     /// whoever has the work.
     fn conclude(self: &Arc<Self>, work: Box<dyn Work>, outcome: Option<Outcome>) {
         lock(&self.interrupt).clear();
+        // Whoever took the work over from the watch, or was woken by something else than it, left
+        // the entry there; with it the task would be kept until the deadline.
+        if self.watched.load(Ordering::Acquire) {
+            self.context.pool.watch().unpark(self.id);
+        }
         let metrics = Arc::new(work.end(self));
         lock(&self.shared).metrics = Some(Arc::clone(&metrics));
         if let Some(outcome) = outcome {
             self.claim.settle(outcome);
         }
         self.claim.finish();
+        // Somebody may have taken the work over from the watch, which would keep the task.
+        self.unpark();
         let (handlers, events) = {
             let mut shared = lock(&self.shared);
-            let quiet = shared.events.is_none();
-            shared.completed = quiet;
+            shared.ended = true;
+            shared.completed = shared.events.is_none();
             shared.collected = Vec::new();
             (std::mem::take(&mut shared.handlers), shared.events.take())
         };
+        let (direct, handlers): (Vec<_>, Vec<_>) =
+            handlers.into_iter().partition(|handler| matches!(handler, Handler::Direct(_)));
+        self.deliver_all(direct);
         self.suspended.store(false, Ordering::Release);
-        let bypass = self.bypass.load(Ordering::Acquire);
+        let bypass = self.bypass.load(Ordering::Acquire) && !self.told.load(Ordering::Acquire);
         match events {
             None => self.report(handlers),
             Some(events) => {
                 let core = Arc::clone(self);
-                self.context.lane.post(Box::new(move || {
+                self.context.post(Box::new(move || {
                     lock(&core.shared).completed = true;
                     contain(|| events.did_finish_collecting(&core, &metrics));
                     if !bypass {
                         let error = core.claim.outcome().and_then(Result::err);
                         contain(|| events.did_complete(&core, error.as_ref()));
                     }
-                    drop(events);
+                    // It may be the last to have the delegate of the task, whose drop is the user's code.
+                    contain(|| drop(events));
                     // Those who came while the end was on its way to the delegate.
                     let late = std::mem::take(&mut lock(&core.shared).handlers);
                     core.report(handlers.into_iter().chain(late).collect());
@@ -811,20 +945,25 @@ impl TaskCore {
         }
     }
 
-    fn report(self: &Arc<Self>, handlers: Vec<Handler>) {
-        if !handlers.is_empty() {
-            if let Some(outcome) = self.claim.outcome() {
-                for handler in handlers {
-                    self.deliver(handler, outcome.clone());
-                }
+    fn report(&self, handlers: Vec<Handler>) {
+        self.deliver_all(handlers);
+        self.context.forget(self.id);
+    }
+
+    fn deliver_all(&self, handlers: Vec<Handler>) {
+        if handlers.is_empty() {
+            return;
+        }
+        if let Some(outcome) = self.claim.outcome() {
+            for handler in handlers {
+                self.deliver(handler, outcome.clone());
             }
         }
-        self.context.forget(self.id);
     }
 
     fn deliver(&self, handler: Handler, outcome: Outcome) {
         match handler {
-            Handler::Lane(handler) => self.context.lane.post(Box::new(move || handler(outcome))),
+            Handler::Lane(handler) => self.context.post(Box::new(move || handler(outcome))),
             Handler::Direct(handler) => handler(outcome),
         }
     }
@@ -842,7 +981,11 @@ impl TaskCore {
 
     fn add_handler(&self, handler: Handler) {
         let mut shared = lock(&self.shared);
-        if !shared.completed {
+        let over = match handler {
+            Handler::Lane(_) => shared.completed,
+            Handler::Direct(_) => shared.ended,
+        };
+        if !over {
             shared.handlers.push(handler);
             return;
         }
@@ -864,7 +1007,7 @@ impl TaskCore {
         if lane.is_mine() {
             return Sleeper::Lane { lane: Arc::clone(lane), seen: lane.seen(), waker: lane.waker() };
         }
-        let bell = Arc::new(Bell { thread: std::thread::current(), rung: AtomicBool::new(false) });
+        let bell = Arc::new(Bell { thread: thread::current(), rung: AtomicBool::new(false) });
         Sleeper::Thread { waker: Waker::from(Arc::clone(&bell)), bell }
     }
 
@@ -875,9 +1018,12 @@ impl TaskCore {
         self.streaming.load(Ordering::Acquire)
     }
 
-    /// The delegate, unless a handler or a reader takes the response in its place (SPEC T18).
-    pub(crate) fn body_events(&self) -> Option<Arc<dyn Events>> {
-        if self.bypass.load(Ordering::Acquire) { None } else { self.events() }
+    /// The delegate, if the response is for it: then a handler or a reader that comes later changes
+    /// that no more.
+    pub(crate) fn take_response(&self) -> Option<Arc<dyn Events>> {
+        let events = if self.bypass.load(Ordering::Acquire) { None } else { self.events() };
+        self.told.store(events.is_some(), Ordering::Release);
+        events
     }
 
     pub(crate) fn set_current(&self, request: Request) {
@@ -888,11 +1034,24 @@ impl TaskCore {
         lock(&self.shared).head = head;
     }
 
+    /// Whether the delegate is still to be told what happened before the end: not after a cancel, when
+    /// nobody wants to know.
+    fn is_told(&self) -> bool {
+        if lock(&self.shared).completed {
+            return false;
+        }
+        !matches!(self.claim.outcome(), Some(Err(error)) if error.is_cancelled())
+    }
+
     /// Tells the delegate something on its lane, unless the task has completed by then.
-    pub(crate) fn tell(self: &Arc<Self>, events: Arc<dyn Events>, tell: impl FnOnce(&dyn Events, &Arc<TaskCore>) + Send + 'static) {
+    pub(crate) fn tell(
+        self: &Arc<Self>,
+        events: Arc<dyn Events>,
+        tell: impl FnOnce(&dyn Events, &Arc<TaskCore>) + Send + 'static,
+    ) {
         let core = Arc::clone(self);
-        self.context.lane.post(Box::new(move || {
-            if !lock(&core.shared).completed {
+        self.context.post(Box::new(move || {
+            if core.is_told() {
                 contain(|| tell(events.as_ref(), &core));
             }
         }));
@@ -903,10 +1062,11 @@ impl TaskCore {
         let size = data.len();
         lock(&self.shared).undelivered += size;
         let core = Arc::clone(self);
-        self.context.lane.post(Box::new(move || {
+        self.context.post(Box::new(move || {
             let mut unwanted = None;
-            if !lock(&core.shared).completed {
-                unwanted = contain(|| events.did_receive_data(&core, data)).flatten();
+            if core.is_told() {
+                let receive = || core.asked(|| events.did_receive_data(&core, data));
+                unwanted = contain(receive).flatten();
             }
             let mut shared = lock(&core.shared);
             shared.undelivered -= size;
@@ -926,13 +1086,42 @@ impl TaskCore {
         }));
     }
 
+    /// Runs a method of the delegate that the task waits for.
+    pub(crate) fn asked<T>(&self, ask: impl FnOnce() -> T) -> T {
+        struct Answered<'a>(&'a TaskCore, Option<ThreadId>);
+        impl Drop for Answered<'_> {
+            fn drop(&mut self) {
+                lock(&self.0.shared).asked = self.1;
+            }
+        }
+        // They nest when one of them waits for another task.
+        let outer = lock(&self.shared).asked.replace(std::thread::current().id());
+        let _answered = Answered(self, outer);
+        ask()
+    }
+
+    /// Whether this thread is in a method of the delegate that the task waits for: it would wait for
+    /// itself.
+    pub(crate) fn is_asked_here(&self) -> bool {
+        lock(&self.shared).asked == Some(std::thread::current().id()) && !self.claim.is_settled()
+    }
+
     /// How many bytes are on their way to the delegate.
     pub(crate) fn undelivered(&self) -> usize {
-        lock(&self.shared).undelivered
+        if self.observed.load(Ordering::Acquire) { lock(&self.shared).undelivered } else { 0 }
     }
 
     pub(crate) fn take_collected(&self) -> Vec<u8> {
         std::mem::take(&mut lock(&self.shared).collected)
+    }
+}
+
+impl Drop for TaskCore {
+    /// A task that nobody started and nobody can start any more is none of the session's tasks.
+    fn drop(&mut self) {
+        if !self.claim.is_settled() {
+            self.context.forget(self.id);
+        }
     }
 }
 
@@ -948,13 +1137,11 @@ impl Job for TaskCore {
                 Advance::Done(outcome) => return self.conclude(work, Some(outcome)),
                 Advance::Streaming => self.claim.give_back(work, Rest::Held),
                 Advance::Park(deadline) => self.park_and_rest(work, deadline, Rest::Parked),
-                Advance::Wait(Some(deadline)) => self.park_and_rest(work, Some(deadline), Rest::Waiting(Some(deadline))),
-                Advance::Wait(None) => self.claim.give_back(work, Rest::Waiting(None)),
-                Advance::Yield => {
-                    let back = self.claim.give_back(work, Rest::Waiting(None));
-                    self.wake();
-                    back
+                Advance::Wait(Some(deadline)) => {
+                    self.park_and_rest(work, Some(deadline), Rest::Waiting(Some(deadline)))
                 }
+                Advance::Wait(None) => self.claim.give_back(work, Rest::Waiting(None)),
+                Advance::Yield => self.requeue(work),
             };
             match back {
                 Some(back) => work = back,
@@ -1001,7 +1188,7 @@ impl Sleeper {
         match self {
             Sleeper::Thread { bell, .. } => {
                 while !bell.rung.swap(false, Ordering::AcqRel) {
-                    std::thread::park();
+                    thread::park();
                 }
             }
             Sleeper::Lane { lane, seen, .. } => (*seen, _) = lane.turn(*seen, None),
@@ -1010,7 +1197,7 @@ impl Sleeper {
 }
 
 pub(crate) struct Bell {
-    thread: std::thread::Thread,
+    thread: Thread,
     rung: AtomicBool,
 }
 
@@ -1034,6 +1221,19 @@ fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),
     }
+}
+
+/// The error of waiting for oneself.
+pub(crate) fn own_question() -> Error {
+    Error::new(
+        ErrorKind::ResourceUnavailable,
+        "waiting for a task inside a method of its delegate that the task itself waits for; \
+         return from the method first",
+    )
+}
+
+fn passed(at: Option<Instant>) -> bool {
+    at.is_some_and(|at| Instant::now() >= at)
 }
 
 fn internal() -> Error {
