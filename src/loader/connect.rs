@@ -85,7 +85,9 @@ impl Loader {
                 // A thread that polled for it has left it to be interrupted, and may be gone.
                 core.set_interrupt(None);
                 let connection = Box::new(Connection::new(socket, Arc::clone(&core.context.buffers)));
-                log::debug!("task {}: connected to {:?}", core.id, connection.info().remote);
+                if let Some(remote) = connection.info().remote {
+                    log::debug!("task {}: connected to {remote}", core.id);
+                }
                 if let Some(transaction) = self.measure() {
                     transaction.connect_end = Some(now);
                 }
