@@ -10,6 +10,7 @@ use crate::proto::coding::Decoder;
 use crate::response::Response;
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
+use crate::sys::{Interest, Patience};
 use crate::task::core::{Events, Mode, ReadStep, TaskCore, too_large_error};
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
@@ -37,6 +38,8 @@ pub(super) struct Receiving {
     decoded: u64,
     /// All of the body was received; the decoder may hold some of it.
     ended: bool,
+    /// What its socket is waited for: room to write as long as the request is not all out.
+    pub(super) interest: Interest,
 }
 
 impl Loader {
@@ -64,6 +67,7 @@ impl Loader {
             limit,
             decoded: 0,
             ended: false,
+            interest: Interest::READ,
         });
         match events {
             None => Ok(Flow::Go(Step::Body(receiving))),
@@ -122,9 +126,10 @@ impl Loader {
                 self.clock.check(false, &|| "waiting for the delegate to take the body".into())?;
                 return Ok(Flow::Stay(Step::Body(receiving), Pause::Answer));
             }
+            let patience = self.receiving_patience(&mut receiving, core, mode);
             let received = match events {
-                None => receiving.collect(self.clock.patience(mode)),
-                Some(events) => receiving.piece(self.clock.patience(mode)).map(|(body, piece)| {
+                None => receiving.collect(patience),
+                Some(events) => receiving.piece(patience).map(|(body, piece)| {
                     if !piece.is_empty() {
                         core.tell_data(events, piece, receiving.limit);
                     }
@@ -168,6 +173,16 @@ impl Loader {
         }
     }
 
+    /// How long a receive may wait: not at all while there is something to send.
+    fn receiving_patience(&mut self, receiving: &mut Receiving, core: &Arc<TaskCore>, mode: Mode) -> Patience {
+        if self.send_on(&mut receiving.exchange, core) {
+            receiving.interest = Interest::READ_WRITE;
+            return Patience::Never;
+        }
+        receiving.interest = Interest::READ;
+        self.clock.patience(mode)
+    }
+
     /// Reads for the reader of the body.
     pub(super) fn read_body(&mut self, core: &Arc<TaskCore>, buffer: &mut [u8], mode: Mode) -> Result<ReadStep> {
         let Step::Body(mut receiving) = std::mem::replace(&mut self.step, Step::Over) else {
@@ -178,7 +193,8 @@ impl Loader {
             let now = self.clock.touch();
             if !receiving.ended {
                 self.clock.check_moving(now, &|| format!("receiving the body from {}", self.authority(core)))?;
-                let (body, count) = receiving.read(buffer, self.clock.patience(mode))?;
+                let patience = self.receiving_patience(&mut receiving, core, mode);
+                let (body, count) = receiving.read(buffer, patience)?;
                 if core.is_settled() {
                     return Err(Error::cancelled());
                 }
@@ -256,7 +272,7 @@ impl Receiving {
     }
 
     /// Collects what there is in memory.
-    fn collect(&mut self, patience: crate::sys::Patience) -> Result<Body> {
+    fn collect(&mut self, patience: Patience) -> Result<Body> {
         if self.decoder.is_none() {
             let direct = self.exchange.direct();
             if direct > 0 {
@@ -338,7 +354,7 @@ impl Receiving {
     }
 
     /// A piece for the delegate.
-    fn piece(&mut self, patience: crate::sys::Patience) -> Result<(Body, Bytes)> {
+    fn piece(&mut self, patience: Patience) -> Result<(Body, Bytes)> {
         let mut target = Vec::new();
         if self.decoder.is_none() && self.exchange.direct() > 0 {
             let room = self.exchange.direct().min(PIECE as u64);
@@ -374,7 +390,7 @@ impl Receiving {
     }
 
     /// Reads for the reader.
-    fn read(&mut self, buffer: &mut [u8], patience: crate::sys::Patience) -> Result<(Body, usize)> {
+    fn read(&mut self, buffer: &mut [u8], patience: Patience) -> Result<(Body, usize)> {
         if self.taken < self.collected.len() {
             let rest = self.collected.get(self.taken..).unwrap_or_default();
             let count = rest.len().min(buffer.len());
@@ -393,7 +409,7 @@ impl Receiving {
         Ok((body, count))
     }
 
-    fn read_received(&mut self, buffer: &mut [u8], patience: crate::sys::Patience) -> Result<(Body, usize)> {
+    fn read_received(&mut self, buffer: &mut [u8], patience: Patience) -> Result<(Body, usize)> {
         if self.decoder.is_none() && self.exchange.direct() > 0 {
             let (body, count) = self.exchange.receive_slice(buffer, patience)?;
             self.ended = body == Body::End || self.exchange.is_done();
