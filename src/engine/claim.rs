@@ -291,17 +291,6 @@ impl<W, O: Clone> Claim<W, O> {
         }
     }
 
-    /// As [`lend`](Claim::lend), without waiting: the waker is woken when it is worth asking again,
-    /// and the deadline says when it is so at the latest.
-    pub(crate) fn try_lend(&self, terms: Terms, bell: &Waker) -> Result<Lend<W, O>, Option<Instant>> {
-        let mut state = lock(&self.state);
-        let result = state.try_lend(terms);
-        if result.is_err() {
-            state.add_bell(bell);
-        }
-        result
-    }
-
     /// Has the waker woken when the outcome is set, or when it is worth looking again.
     pub(crate) fn on_change(&self, bell: &Waker) {
         let mut state = lock(&self.state);
