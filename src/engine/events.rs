@@ -121,11 +121,6 @@ impl Lane {
         matches!(self.mode, Mode::Inline | Mode::Executor(_))
     }
 
-    /// Whether events may run on a worker: then a thread in an event may be the last one there is.
-    pub(crate) fn runs_on_workers(&self) -> bool {
-        matches!(self.mode, Mode::Inline | Mode::Executor(_))
-    }
-
     /// Whether the calling thread has to turn the lane while it waits for something: it is inside an
     /// event, or nobody else would run them.
     pub(crate) fn is_mine(&self) -> bool {
@@ -161,6 +156,11 @@ impl Lane {
                 }
             };
         }
+    }
+
+    /// How many events are queued.
+    pub(crate) fn waiting(&self) -> usize {
+        lock(&self.state).events.len()
     }
 
     /// What [`turn`](Lane::turn) has to be given the first time.

@@ -166,6 +166,11 @@ impl Exchange {
         }
     }
 
+    /// Whether the body is held back.
+    pub(crate) fn is_held(&self) -> bool {
+        self.hold
+    }
+
     /// The server wants the body, or did not say that it does not in time.
     pub(crate) fn release_body(&mut self) {
         self.hold = false;

@@ -10,6 +10,7 @@ use crate::proto::coding::Decoder;
 use crate::response::Response;
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
+use crate::sys::{Interest, Patience};
 use crate::task::core::{Events, Mode, ReadStep, TaskCore, too_large_error};
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
@@ -41,6 +42,8 @@ pub(super) struct Receiving {
     stalled: bool,
     /// The reader waits for more.
     reading: bool,
+    /// What its socket is waited for: room to write as long as the request is not all out.
+    pub(super) interest: Interest,
 }
 
 impl Loader {
@@ -70,6 +73,7 @@ impl Loader {
             ended: false,
             stalled: false,
             reading: false,
+            interest: Interest::READ,
         });
         match events {
             None => Ok(Flow::Go(Step::Body(receiving))),
@@ -138,9 +142,10 @@ impl Loader {
             if std::mem::take(&mut receiving.stalled) {
                 self.clock.touch();
             }
+            let patience = self.receiving_patience(&mut receiving, core, mode);
             let received = match events {
-                None => receiving.collect(self.clock.patience(mode)),
-                Some(events) => receiving.piece(self.clock.patience(mode)).map(|(body, piece)| {
+                None => receiving.collect(patience),
+                Some(events) => receiving.piece(patience).map(|(body, piece)| {
                     if !piece.is_empty() {
                         core.tell_data(events, piece, receiving.limit);
                     }
@@ -187,6 +192,21 @@ impl Loader {
         }
     }
 
+    /// How long a receive may wait: not at all while there is something to send.
+    fn receiving_patience(
+        &mut self,
+        receiving: &mut Receiving,
+        core: &Arc<TaskCore>,
+        mode: Mode,
+    ) -> Patience {
+        if self.send_on(&mut receiving.exchange, core) {
+            receiving.interest = Interest::READ_WRITE;
+            return Patience::Never;
+        }
+        receiving.interest = Interest::READ;
+        self.clock.patience(mode)
+    }
+
     /// Reads for the reader of the body.
     pub(super) fn read_body(
         &mut self,
@@ -206,7 +226,8 @@ impl Loader {
                 self.clock.check_moving(self.clock.progress(), &|| {
                     format!("receiving the body from {}", self.authority(core))
                 })?;
-                let (body, count) = receiving.read(buffer, self.clock.patience(mode))?;
+                let patience = self.receiving_patience(&mut receiving, core, mode);
+                let (body, count) = receiving.read(buffer, patience)?;
                 if core.is_settled() {
                     return Err(Error::cancelled());
                 }
@@ -295,7 +316,7 @@ impl Receiving {
     }
 
     /// Collects what there is in memory.
-    fn collect(&mut self, patience: crate::sys::Patience) -> Result<Body> {
+    fn collect(&mut self, patience: Patience) -> Result<Body> {
         if self.decoder.is_none() {
             let direct = self.exchange.direct();
             if direct > 0 {
@@ -377,7 +398,7 @@ impl Receiving {
     }
 
     /// A piece for the delegate.
-    fn piece(&mut self, patience: crate::sys::Patience) -> Result<(Body, Bytes)> {
+    fn piece(&mut self, patience: Patience) -> Result<(Body, Bytes)> {
         let mut target = Vec::new();
         if self.decoder.is_none() && self.exchange.direct() > 0 {
             let room = self.exchange.direct().min(PIECE as u64);
@@ -418,7 +439,7 @@ impl Receiving {
     }
 
     /// Reads for the reader.
-    fn read(&mut self, buffer: &mut [u8], patience: crate::sys::Patience) -> Result<(Body, usize)> {
+    fn read(&mut self, buffer: &mut [u8], patience: Patience) -> Result<(Body, usize)> {
         if self.taken < self.collected.len() {
             let rest = self.collected.get(self.taken..).unwrap_or_default();
             let count = rest.len().min(buffer.len());
@@ -437,7 +458,7 @@ impl Receiving {
         Ok((body, count))
     }
 
-    fn read_received(&mut self, buffer: &mut [u8], patience: crate::sys::Patience) -> Result<(Body, usize)> {
+    fn read_received(&mut self, buffer: &mut [u8], patience: Patience) -> Result<(Body, usize)> {
         if self.decoder.is_none() && self.exchange.direct() > 0 {
             let (body, count) = self.exchange.receive_slice(buffer, patience)?;
             self.ended = body == Body::End || self.exchange.is_done();

@@ -55,11 +55,7 @@ impl Loader {
                 };
                 self.count_sent(&exchange, core);
                 if sending == Sending::Complete {
-                    self.conversation.sent = true;
-                    let now = self.clock.touch();
-                    if let Some(transaction) = self.measure() {
-                        transaction.request_end = Some(now);
-                    }
+                    self.sent();
                     // The answer cannot be here yet.
                     if matches!(mode, Mode::Parking) {
                         exchange.rest();
@@ -138,6 +134,35 @@ impl Loader {
         }
     }
 
+    /// Sends what it can of the request while the answer comes in. True while there is more to send.
+    pub(super) fn send_on(&mut self, exchange: &mut Exchange, core: &Arc<TaskCore>) -> bool {
+        if self.conversation.sent {
+            return false;
+        }
+        match exchange.send() {
+            Ok(Sending::Blocked | Sending::Held) => {}
+            Ok(Sending::Complete) => self.sent(),
+            // The server reads no more of it; what it answers is the result all the same.
+            Err(_) => self.give_up_sending(exchange),
+        }
+        self.count_sent(exchange, core);
+        !self.conversation.sent
+    }
+
+    fn give_up_sending(&mut self, exchange: &mut Exchange) {
+        exchange.abandon_body();
+        self.sent();
+    }
+
+    /// No more of the request goes out.
+    fn sent(&mut self) {
+        self.conversation.sent = true;
+        let now = self.clock.touch();
+        if let Some(transaction) = self.measure() {
+            transaction.request_end = Some(now);
+        }
+    }
+
     /// Sending failed. The server may have answered before it closed (413, 401), and then that is
     /// the result.
     fn unsent(&mut self, mut exchange: Box<Exchange>, error: Error, core: &Arc<TaskCore>) -> Result<Flow> {
@@ -202,13 +227,11 @@ impl Loader {
                 format!("the server compressed the transfer ({coding:?}), which it was not asked to do"),
             ));
         }
-        if !self.conversation.sent {
-            // An answer before the request was out: the rest of it is not wanted.
-            exchange.abandon_body();
-            let now = Instant::now();
-            if let Some(transaction) = self.measure() {
-                transaction.request_end = Some(now);
-            }
+        // An answer before the request was out. If it is a success the server may be answering what it
+        // has so far, and wait for more (an echo); else the rest is not wanted.
+        let wanted = head.status.is_success() && !exchange.is_held();
+        if !self.conversation.sent && !wanted {
+            self.give_up_sending(&mut exchange);
         }
         let version = head.version;
         let status = head.status;

@@ -285,7 +285,7 @@ impl Work for Loader {
             #[cfg(feature = "tls")]
             Step::Handshake(connection, _, interest) => each(connection.socket(), *interest),
             Step::Converse(exchange, interest) => each(exchange.connection().socket(), *interest),
-            Step::Body(receiving) => each(receiving.exchange.connection().socket(), Interest::READ),
+            Step::Body(receiving) => each(receiving.exchange.connection().socket(), receiving.interest),
             _ => {}
         }
     }

@@ -634,33 +634,17 @@ impl TaskCore {
     }
 
     fn lend(self: &Arc<Self>, until: Option<Instant>, held: bool) -> Option<Lent> {
-        let lane = &self.context.lane;
-        let mine = lane.is_mine();
-        if mine && !lane.runs_on_workers() {
+        if self.context.lane.is_mine() {
             return self.attend(until, held);
         }
         self.claim.enter();
-        let bell = mine.then(|| lane.waker());
-        let mut seen = if mine { lane.seen() } else { 0 };
         let lenders = self.context.lenders.fetch_add(1, Ordering::Relaxed) + 1;
         let lent = loop {
             // One thread that waits for one of very many leaves them to the workers, which serve
             // what is ready in one go. Where there are about as many threads as tasks each runs its
             // own, and the hop from a worker is saved.
             let take_over = self.context.pool.load() <= 2 * lenders;
-            let terms = Terms { until, reader: held, take_over };
-            let lend = match &bell {
-                None => self.claim.lend(terms),
-                Some(bell) => match self.claim.try_lend(terms, bell) {
-                    Ok(lend) => lend,
-                    // The thread whose wait this is would run the events: so it does.
-                    Err(deadline) => {
-                        (seen, _) = lane.turn(seen, deadline);
-                        continue;
-                    }
-                },
-            };
-            match lend {
+            match self.claim.lend(Terms { until, reader: held, take_over }) {
                 Lend::Outcome(outcome) => break Some(Lent::Outcome(outcome)),
                 Lend::Expired => break None,
                 Lend::Work(work) => match self.run_lent(work, until) {
@@ -701,11 +685,11 @@ impl TaskCore {
                     return Some(Lent::Streaming(work));
                 }
             }
-            let (now_seen, ran) = lane.turn(seen, until);
-            if !ran && now_seen == seen {
+            // However many events there are to run.
+            if until.is_some_and(|until| Instant::now() >= until) {
                 return None;
             }
-            seen = now_seen;
+            (seen, _) = lane.turn(seen, until);
         }
     }
 
