@@ -88,8 +88,10 @@ pub(crate) struct Connection {
     info: ConnectionInfo,
     /// How many exchanges it has carried.
     pub(crate) exchanges: u32,
-    /// A request has gone out in part. A connection that ends there is reset.
-    pub(crate) mid_request: bool,
+    /// In the middle of a request or of the body of a response. A connection that ends there is reset:
+    /// nobody is to wait for a peer that neither reads nor says so. Linux leaves one that found our
+    /// window closed to its probes for a minute, if the last receive was overtaken by `shutdown`.
+    pub(crate) midway: bool,
 }
 
 #[cfg(feature = "tls")]
@@ -117,7 +119,7 @@ impl Connection {
             buffers,
             info,
             exchanges: 0,
-            mid_request: false,
+            midway: false,
         }
     }
 
@@ -352,12 +354,12 @@ impl Connection {
 impl Drop for Connection {
     /// Says goodbye, as RFC 8446 6.1 wants it, if that costs no waiting, and gives the buffers back.
     fn drop(&mut self) {
-        if self.mid_request {
+        if self.midway {
             self.socket.reset_on_close();
         }
         #[cfg(feature = "tls")]
         if let Some(tls) = self.tls.as_mut() {
-            if tls.outgoing.is_empty() && self.info.tls_version.is_some() {
+            if !self.midway && tls.outgoing.is_empty() && self.info.tls_version.is_some() {
                 tls.stream.close_notify(&mut tls.outgoing);
                 let _ = flush(&self.socket, &mut tls.outgoing, &mut tls.sent);
             }

@@ -777,6 +777,17 @@ impl TaskCore {
         rest: Rest,
     ) -> Option<Box<dyn Work>> {
         self.park(&mut |each| work.sources(&mut |socket, interest| each(socket, interest)), deadline);
+        self.give_back(work, rest)
+    }
+
+    /// Has the work wait for an event, until the deadline at most. It comes back if something happened
+    /// meanwhile. Its sockets are not watched: what they have to say is not what it waits for.
+    fn time_and_rest(self: &Arc<Self>, work: Box<dyn Work>, deadline: Instant) -> Option<Box<dyn Work>> {
+        self.park(&mut |_| {}, Some(deadline));
+        self.give_back(work, Rest::Waiting(Some(deadline)))
+    }
+
+    fn give_back(&self, work: Box<dyn Work>, rest: Rest) -> Option<Box<dyn Work>> {
         let back = self.claim.give_back(work, rest);
         if back.is_some() {
             self.unpark();
@@ -1024,7 +1035,7 @@ impl Job for TaskCore {
                 Advance::Done(outcome) => return self.conclude(work, Some(outcome)),
                 Advance::Streaming => self.claim.give_back(work, Rest::Held),
                 Advance::Park(deadline) => self.park_and_rest(work, deadline, Rest::Parked),
-                Advance::Wait(Some(deadline)) => self.park_and_rest(work, Some(deadline), Rest::Waiting(Some(deadline))),
+                Advance::Wait(Some(deadline)) => self.time_and_rest(work, deadline),
                 Advance::Wait(None) => self.claim.give_back(work, Rest::Waiting(None)),
                 Advance::Yield => {
                     let back = self.claim.give_back(work, Rest::Waiting(None));
