@@ -13,6 +13,7 @@
 mod builder;
 mod certs;
 mod connection;
+mod flood;
 mod gate;
 mod independent;
 mod pattern;
@@ -32,6 +33,7 @@ pub mod process;
 
 pub use builder::{Admission, Builder};
 pub use certs::{Ca, Certs, ca};
+pub use flood::Flood;
 pub use gate::Gate;
 pub use independent::{Independent, independent};
 pub use pattern::{assert_pattern, first_mismatch, gzip, pattern, pattern_at};
