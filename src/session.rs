@@ -4,6 +4,7 @@ use crate::configuration::Configuration;
 use crate::connection::idle::Origins;
 use crate::connection::resolve::Names;
 use crate::delegate::{Chain, Delegate, DelegateQueue};
+use crate::engine::events::Subject;
 use crate::error::Result;
 use crate::loader::Loader;
 use crate::proto::coding;
@@ -174,17 +175,20 @@ impl Session {
         let session = Arc::clone(&self.0);
         self.0.context.invalidate(Box::new(move || {
             let lane = Arc::clone(&session.queue.0);
-            lane.post(Box::new(move || {
-                let delegate = lock(&session.delegate).clone();
-                if let Some(delegate) = &delegate {
-                    crate::engine::events::contain(|| delegate.did_become_invalid(None));
-                }
-                // Their drop is the user's code, which may ask this session something.
-                let delegate = (delegate, lock(&session.delegate).take());
-                let events = lock(&session.events).take();
-                crate::engine::events::contain(|| drop((delegate, events)));
-                session.close();
-            }));
+            lane.post(
+                Subject::NONE,
+                Box::new(move || {
+                    let delegate = lock(&session.delegate).clone();
+                    if let Some(delegate) = &delegate {
+                        crate::engine::events::contain(|| delegate.did_become_invalid(None));
+                    }
+                    // Their drop is the user's code, which may ask this session something.
+                    let delegate = (delegate, lock(&session.delegate).take());
+                    let events = lock(&session.events).take();
+                    crate::engine::events::contain(|| drop((delegate, events)));
+                    session.close();
+                }),
+            );
         }));
     }
 }

@@ -131,9 +131,9 @@ impl Exchange {
 
     /// Sends as much of the request as the socket takes, for a turn.
     pub(crate) fn send(&mut self) -> Result<Sending> {
-        self.connection.mid_request = true;
+        self.connection.midway = true;
         let sending = self.send_more()?;
-        self.connection.mid_request = sending != Sending::Complete;
+        self.connection.midway = sending != Sending::Complete;
         Ok(sending)
     }
 
@@ -214,6 +214,7 @@ impl Exchange {
     /// From here on a body comes.
     pub(crate) fn begin_body(&mut self, framing: Framing, persistent: bool) {
         self.decoder = Some(BodyDecoder::new(framing));
+        self.connection.midway = true;
         self.persistent = persistent;
     }
 
@@ -326,6 +327,8 @@ impl Exchange {
                 ));
             }
         }
+        // The end of the connection was the end of the body.
+        self.connection.midway = !self.is_sent();
         Ok(Body::End)
     }
 
@@ -354,8 +357,9 @@ impl Exchange {
     }
 
     /// The exchange is over. Its connection goes to the next one, if it may.
-    pub(crate) fn finish(self, now: Instant) {
+    pub(crate) fn finish(mut self, now: Instant) {
         let complete = self.is_done() && self.is_sent();
+        self.connection.midway &= !complete;
         if complete && self.persistent {
             self.permit.put_back(self.connection, now);
         } else {

@@ -191,11 +191,11 @@ impl Loader {
     ) {
         let slot = Arc::clone(&self.answer);
         let asker = Arc::clone(core);
-        core.context.post(Box::new(move || {
+        core.post(Box::new(move || {
             let answer = if asker.is_settled() {
                 default
             } else {
-                crate::engine::events::contain(|| asker.asked(|| ask(events.as_ref(), &asker)))
+                crate::engine::events::contain(|| asker.within_event(|| ask(events.as_ref(), &asker)))
                     .unwrap_or(default)
             };
             *lock(&slot) = Some(answer);

@@ -15,7 +15,7 @@ use crate::connection::tls::TlsSettings;
 use crate::connection::transport::Buffers;
 use crate::disposition::{RedirectDecision, ResponseDisposition};
 use crate::engine::claim::{Claim, Leave, Lend, Notify, Rest, Terms};
-use crate::engine::events::{Event, Lane, contain};
+use crate::engine::events::{Event, Lane, Subject, contain};
 use crate::engine::pool::{Job, Pool};
 use crate::engine::watch::IdHasher;
 use crate::error::{Error, ErrorKind};
@@ -165,11 +165,11 @@ impl Context {
 
     /// Has the delegate's queue run something. Where that means here and now, a worker that does it
     /// is stuck in the program's code, and others take its place.
-    pub(crate) fn post(&self, event: Event) {
+    pub(crate) fn post(&self, subject: Subject, event: Event) {
         if self.lane.is_inline() {
-            self.pool.shared().blocking(|| self.lane.post(event));
+            self.pool.shared().blocking(|| self.lane.post(subject, event));
         } else {
-            self.lane.post(event);
+            self.lane.post(subject, event);
         }
     }
 
@@ -319,8 +319,8 @@ struct Shared {
     handlers: Vec<Handler>,
     collected: Vec<u8>,
     undelivered: usize,
-    /// The thread on which the delegate does what the task waits for.
-    asked: Option<ThreadId>,
+    /// The thread on which the delegate is told or asked something.
+    told_on: Option<ThreadId>,
 }
 
 enum Handler {
@@ -363,7 +363,7 @@ impl TaskCore {
                 handlers: Vec::new(),
                 collected: Vec::new(),
                 undelivered: 0,
-                asked: None,
+                told_on: None,
             }),
             interrupt: Mutex::new(Vec::new()),
             suspended: AtomicBool::new(true),
@@ -592,8 +592,8 @@ impl TaskCore {
         if let Some(outcome) = self.claim.outcome() {
             return Some(outcome);
         }
-        if self.is_asked_here() {
-            return Some(Err(own_question()));
+        if self.is_told_here() {
+            return Some(Err(within_own_event()));
         }
         self.count_start();
         self.lend(until, false).map(|lent| match lent {
@@ -605,8 +605,8 @@ impl TaskCore {
 
     /// Waits for the head, with the body left to be read; or for the outcome if there is no more.
     pub(crate) fn open(self: &Arc<Self>) -> Opened {
-        if self.is_asked_here() {
-            return Opened::Outcome(Err(own_question()));
+        if self.is_told_here() {
+            return Opened::Outcome(Err(within_own_event()));
         }
         self.bypass.store(true, Ordering::Release);
         if self.streaming.swap(true, Ordering::AcqRel) {
@@ -912,7 +912,7 @@ impl TaskCore {
             None => self.report(handlers),
             Some(events) => {
                 let core = Arc::clone(self);
-                self.context.post(Box::new(move || {
+                self.post(Box::new(move || {
                     lock(&core.shared).completed = true;
                     contain(|| events.did_finish_collecting(&core, &metrics));
                     if !bypass {
@@ -947,7 +947,9 @@ impl TaskCore {
 
     fn deliver(&self, handler: Handler, outcome: Outcome) {
         match handler {
-            Handler::Lane(handler) => self.context.post(Box::new(move || handler(outcome))),
+            Handler::Lane(handler) => {
+                self.context.post(Subject::NONE, Box::new(move || handler(outcome)));
+            }
             Handler::Direct(handler) => handler(outcome),
         }
     }
@@ -1034,11 +1036,16 @@ impl TaskCore {
         tell: impl FnOnce(&dyn Events, &Arc<TaskCore>) + Send + 'static,
     ) {
         let core = Arc::clone(self);
-        self.context.post(Box::new(move || {
+        self.post(Box::new(move || {
             if core.is_told() {
-                contain(|| tell(events.as_ref(), &core));
+                contain(|| core.within_event(|| tell(events.as_ref(), &core)));
             }
         }));
+    }
+
+    /// Runs an event of this task on the delegate lane.
+    pub(crate) fn post(self: &Arc<Self>, event: Event) {
+        self.context.post(Subject::of(self), event);
     }
 
     /// Hands a piece of the body to the delegate. What it does not want is collected.
@@ -1046,10 +1053,10 @@ impl TaskCore {
         let size = data.len();
         lock(&self.shared).undelivered += size;
         let core = Arc::clone(self);
-        self.context.post(Box::new(move || {
+        self.post(Box::new(move || {
             let mut unwanted = None;
             if core.is_told() {
-                let receive = || core.asked(|| events.did_receive_data(&core, data));
+                let receive = || core.within_event(|| events.did_receive_data(&core, data));
                 unwanted = contain(receive).flatten();
             }
             let mut shared = lock(&core.shared);
@@ -1070,24 +1077,23 @@ impl TaskCore {
         }));
     }
 
-    /// Runs a method of the delegate that the task waits for.
-    pub(crate) fn asked<T>(&self, ask: impl FnOnce() -> T) -> T {
-        struct Answered<'a>(&'a TaskCore, Option<ThreadId>);
-        impl Drop for Answered<'_> {
+    /// Runs a method of the delegate, which cannot wait for this task: it is not over before the
+    /// method has returned.
+    pub(crate) fn within_event<T>(&self, run: impl FnOnce() -> T) -> T {
+        struct Left<'a>(&'a TaskCore);
+        impl Drop for Left<'_> {
             fn drop(&mut self) {
-                lock(&self.0.shared).asked = self.1;
+                lock(&self.0.shared).told_on = None;
             }
         }
-        // They nest when one of them waits for another task.
-        let outer = lock(&self.shared).asked.replace(std::thread::current().id());
-        let _answered = Answered(self, outer);
-        ask()
+        lock(&self.shared).told_on = Some(std::thread::current().id());
+        let _left = Left(self);
+        run()
     }
 
-    /// Whether this thread is in a method of the delegate that the task waits for: it would wait for
-    /// itself.
-    pub(crate) fn is_asked_here(&self) -> bool {
-        lock(&self.shared).asked == Some(std::thread::current().id()) && !self.claim.is_settled()
+    /// Whether this thread is in such a method.
+    pub(crate) fn is_told_here(&self) -> bool {
+        lock(&self.shared).told_on == Some(std::thread::current().id()) && !self.claim.is_settled()
     }
 
     /// How many bytes are on their way to the delegate.
@@ -1208,10 +1214,10 @@ fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
 }
 
 /// The error of waiting for oneself.
-pub(crate) fn own_question() -> Error {
+pub(crate) fn within_own_event() -> Error {
     Error::new(
         ErrorKind::ResourceUnavailable,
-        "waiting for a task inside a method of its delegate that the task itself waits for; \
+        "waiting for a task inside a method of its own delegate, which would wait for itself; \
          return from the method first",
     )
 }
