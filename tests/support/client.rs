@@ -51,6 +51,18 @@ pub fn in_all_ways(test: impl Fn(Transport, Runner)) {
     });
 }
 
+/// The same, all at once, for tests that wait for time to pass.
+pub fn in_all_ways_at_once(test: impl Fn(Transport, Runner) + Sync) {
+    thread::scope(|scope| {
+        for transport in [Transport::Tcp, Transport::Tls] {
+            for runner in [Runner::Lender, Runner::Worker] {
+                let test = &test;
+                scope.spawn(move || test(transport, runner));
+            }
+        }
+    });
+}
+
 impl Runner {
     /// Starts a task. What is returned gives its result.
     pub fn start(self, task: &DataTask) -> Running {
