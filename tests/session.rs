@@ -223,11 +223,11 @@ fn it_lists_the_tasks_that_are_not_over() {
     let ids: Vec<_> = session.all_tasks().iter().map(|task| task.id()).collect();
     assert!(ids.windows(2).all(|pair| pair[0] < pair[1]) && ids[0] > 0, "{ids:?}");
     // A handle out of the list is as good as any other.
-    gate.open();
     drop((unstarted, running, suspended, listed));
     let listed = session.tasks().data;
-    let (running, suspended) = (&listed[1], &listed[2]);
+    let (running, suspended) = (&listed[0], &listed[1]);
     suspended.resume();
+    gate.open();
     assert_eq!(running.wait().unwrap().bytes(), "gated");
     assert_eq!(suspended.wait().unwrap().bytes(), "x");
     drop(listed);

@@ -7,7 +7,7 @@ use std::io::Read;
 use std::time::Duration;
 use support::harness::{
     Recorder, Runner, after_all_others, aside, assert_cancelled, configuration, eventually, in_all_ways,
-    over_both, session, session_with, waiting,
+    in_all_ways_at_once, over_both, session, session_with, waiting,
 };
 use support::{At, Fault, Flood, Gate, PATIENCE, Reply, assert_pattern, pattern};
 use urlsession::{ErrorKind, Session, TaskState};
@@ -128,7 +128,7 @@ fn a_suspended_reader_reads_no_more() {
 
 #[test]
 fn the_idle_time_stands_still() {
-    in_all_ways(|transport, runner| {
+    in_all_ways_at_once(|transport, runner| {
         let gate = Gate::new();
         let of_reply = gate.clone();
         let server = transport.builder().start(move |_| Reply::ok("x").then(Fault::Gate(of_reply.clone())));
@@ -147,7 +147,7 @@ fn the_idle_time_stands_still() {
 
 #[test]
 fn the_resource_time_stands_still() {
-    in_all_ways(|transport, runner| {
+    in_all_ways_at_once(|transport, runner| {
         let gate = Gate::new();
         let of_reply = gate.clone();
         let server = transport.builder().start(move |_| Reply::ok("x").then(Fault::Gate(of_reply.clone())));
@@ -165,7 +165,7 @@ fn the_resource_time_stands_still() {
 
 #[test]
 fn time_goes_on_with_the_task() {
-    in_all_ways(|transport, runner| {
+    in_all_ways_at_once(|transport, runner| {
         let gate = Gate::new();
         let of_reply = gate.clone();
         let server = transport.builder().start(move |_| Reply::ok("x").then(Fault::Gate(of_reply.clone())));
