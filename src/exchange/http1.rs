@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::proto::http1::body::{BodyDecoder, Piece};
 use crate::proto::http1::framing::Framing;
 use crate::proto::http1::head::{HeadParser, Limits, ParsedHead};
-use crate::sys::Patience;
+use crate::sys::{Interest, Patience};
 use bytes::Bytes;
 use http::HeaderMap;
 use std::time::Instant;
@@ -63,6 +63,8 @@ pub(crate) struct Exchange {
     sent: usize,
     hold: bool,
     abandoned: bool,
+    /// All of it went out.
+    complete: bool,
     parser: HeadParser,
     received_any: bool,
     /// Something was received since somebody asked.
@@ -95,6 +97,7 @@ impl Exchange {
             sent: 0,
             hold,
             abandoned: false,
+            complete: false,
             parser: HeadParser::new(limits),
             received_any: false,
             received: false,
@@ -119,11 +122,6 @@ impl Exchange {
         self.sent == 0
     }
 
-    /// Whether all of the request was given to the connection.
-    fn is_sent(&self) -> bool {
-        self.sent >= self.head.len() + self.body.len()
-    }
-
     /// Whether the server has said anything.
     pub(crate) fn has_received(&self) -> bool {
         self.received_any
@@ -146,6 +144,7 @@ impl Exchange {
                 if !self.connection.flush()? {
                     return Ok(Sending::Blocked);
                 }
+                self.complete = !self.hold;
                 return Ok(if self.hold { Sending::Held } else { Sending::Complete });
             }
             if self.sent - begin >= TURN {
@@ -166,11 +165,6 @@ impl Exchange {
         }
     }
 
-    /// Whether the body is held back.
-    pub(crate) fn is_held(&self) -> bool {
-        self.hold
-    }
-
     /// The server wants the body, or did not say that it does not in time.
     pub(crate) fn release_body(&mut self) {
         self.hold = false;
@@ -178,7 +172,26 @@ impl Exchange {
 
     /// What was not sent stays unsent: the answer is there. The connection ends with it.
     pub(crate) fn abandon_body(&mut self) {
-        self.abandoned |= !self.is_sent();
+        self.abandoned |= !self.complete;
+    }
+
+    /// Whether there is more of the request to send.
+    pub(crate) fn is_sending(&self) -> bool {
+        !self.complete && !self.abandoned
+    }
+
+    /// What has to happen for a body to go on: while the request goes out, both directions count.
+    pub(crate) fn interest(&self) -> Interest {
+        match (self.is_sending(), self.is_done()) {
+            (true, true) => Interest::WRITE,
+            (true, false) => Interest::READ_WRITE,
+            (false, _) => Interest::READ,
+        }
+    }
+
+    /// Whether the body is held back.
+    pub(crate) fn is_held(&self) -> bool {
+        self.hold
     }
 
     /// The next head. Receives once at the most, so that a peer which sends byte by byte cannot keep
@@ -328,7 +341,7 @@ impl Exchange {
             }
         }
         // The end of the connection was the end of the body.
-        self.connection.midway = !self.is_sent();
+        self.connection.midway = !self.complete;
         Ok(Body::End)
     }
 
@@ -358,7 +371,7 @@ impl Exchange {
 
     /// The exchange is over. Its connection goes to the next one, if it may.
     pub(crate) fn finish(mut self, now: Instant) {
-        let complete = self.is_done() && self.is_sent();
+        let complete = self.is_done() && self.complete;
         self.connection.midway &= !complete;
         if complete && self.persistent {
             self.permit.put_back(self.connection, now);

@@ -10,7 +10,7 @@ use crate::proto::coding::Decoder;
 use crate::response::Response;
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
-use crate::sys::{Interest, Patience};
+use crate::sys::Patience;
 use crate::task::core::{Events, Mode, ReadStep, TaskCore, too_large_error};
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
@@ -36,14 +36,14 @@ pub(super) struct Receiving {
     taken: usize,
     limit: usize,
     decoded: u64,
+    /// The decoder has more to give, whether or not more comes.
+    pending: bool,
     /// All of the body was received; the decoder may hold some of it.
     ended: bool,
     /// Nothing is received, because the delegate has too much of it to take.
     stalled: bool,
     /// The reader waits for more.
     reading: bool,
-    /// What its socket is waited for: room to write as long as the request is not all out.
-    pub(super) interest: Interest,
 }
 
 impl Loader {
@@ -54,7 +54,10 @@ impl Loader {
         mut head: ResponseHead,
         core: &Arc<TaskCore>,
     ) -> Result<Flow> {
-        let decoder = self.decoder(&head, core)?;
+        let decoder = match self.decoder(&head, core) {
+            Ok(decoder) => decoder,
+            Err(error) => return Err(error.with_response(Arc::new(head))),
+        };
         head.decoded = decoder.is_some();
         core.counts.set_expected(head.content_length);
         let head = Arc::new(head);
@@ -70,10 +73,10 @@ impl Loader {
             taken: 0,
             limit,
             decoded: 0,
+            pending: false,
             ended: false,
             stalled: false,
             reading: false,
-            interest: Interest::READ,
         });
         match events {
             None => Ok(Flow::Go(Step::Body(receiving))),
@@ -109,7 +112,9 @@ impl Loader {
 
     /// A decoder, if the body is to be decoded: it has a coding that we know and asked for.
     fn decoder(&self, head: &ResponseHead, core: &Arc<TaskCore>) -> Result<Option<Decoder>> {
-        let asked_for = core.context.configuration.automatic_decoding
+        let configuration = &core.context.configuration;
+        let asked_for = configuration.automatic_decoding
+            && !configuration.additional_headers.contains_key(ACCEPT_ENCODING)
             && !self.request(core).get_headers().contains_key(ACCEPT_ENCODING);
         if !asked_for || !head.decoded {
             return Ok(None);
@@ -129,9 +134,14 @@ impl Loader {
         self.interruptible(core, mode, receiving.exchange.connection())?;
         let begin = receiving.exchange.body_received();
         loop {
+            let sending = self.send_on(&mut receiving.exchange, core);
             if receiving.ended {
+                if sending && self.waits_to_send(&mut receiving) {
+                    return Ok(Flow::Stay(Step::Body(receiving), Pause::Io));
+                }
                 return self.received(receiving, core);
             }
+            let patience = if sending { Patience::Never } else { self.clock.patience(mode) };
             let events = receiving.events.clone();
             if events.is_some() && core.undelivered() > UNDELIVERED {
                 // The delegate is slow: so is the peer then. The time is the delegate's.
@@ -142,7 +152,6 @@ impl Loader {
             if std::mem::take(&mut receiving.stalled) {
                 self.clock.touch();
             }
-            let patience = self.receiving_patience(&mut receiving, core, mode);
             let received = match events {
                 None => receiving.collect(patience),
                 Some(events) => receiving.piece(patience).map(|(body, piece)| {
@@ -192,21 +201,6 @@ impl Loader {
         }
     }
 
-    /// How long a receive may wait: not at all while there is something to send.
-    fn receiving_patience(
-        &mut self,
-        receiving: &mut Receiving,
-        core: &Arc<TaskCore>,
-        mode: Mode,
-    ) -> Patience {
-        if self.send_on(&mut receiving.exchange, core) {
-            receiving.interest = Interest::READ_WRITE;
-            return Patience::Never;
-        }
-        receiving.interest = Interest::READ;
-        self.clock.patience(mode)
-    }
-
     /// Reads for the reader of the body.
     pub(super) fn read_body(
         &mut self,
@@ -218,15 +212,17 @@ impl Loader {
             return Err(Error::new(ErrorKind::Unknown, "there is no body to read"));
         };
         self.interruptible(core, mode, receiving.exchange.connection())?;
+        // The idle time begins with the read, not anew each time that it is taken up again.
         if !std::mem::replace(&mut receiving.reading, true) {
             self.clock.touch();
         }
         loop {
+            let sending = self.send_on(&mut receiving.exchange, core);
             if !receiving.ended {
                 self.clock.check_moving(self.clock.progress(), &|| {
                     format!("receiving the body from {}", self.authority(core))
                 })?;
-                let patience = self.receiving_patience(&mut receiving, core, mode);
+                let patience = if sending { Patience::Never } else { self.clock.patience(mode) };
                 let (body, count) = receiving.read(buffer, patience)?;
                 if core.is_settled() {
                     return Err(Error::cancelled());
@@ -234,7 +230,7 @@ impl Loader {
                 self.count_received(&mut receiving, core);
                 if count > 0 {
                     // What may be left is an end of the framing, which nobody may come for.
-                    if receiving.is_taken() {
+                    if receiving.is_taken() && !receiving.exchange.is_sending() {
                         let head = Arc::clone(&receiving.head);
                         self.finish(receiving, core);
                         return Ok(ReadStep::Last(count, without_body(head)));
@@ -257,10 +253,25 @@ impl Loader {
                 }
                 continue;
             }
+            if sending && self.waits_to_send(&mut receiving) {
+                self.step = Step::Body(receiving);
+                return Ok(ReadStep::Park(self.clock.deadline(true)));
+            }
             let head = Arc::clone(&receiving.head);
             self.finish(receiving, core);
             return Ok(ReadStep::Done(without_body(head)));
         }
+    }
+
+    /// All of the body was received and the request is not out. A server that keeps the connection
+    /// wants the rest of it; but one that does not take it in time does not make a failure of what
+    /// it has answered.
+    fn waits_to_send(&mut self, receiving: &mut Receiving) -> bool {
+        let waits = receiving.exchange.persistent && self.clock.check(true, &String::new).is_ok();
+        if !waits {
+            receiving.exchange.abandon_body();
+        }
+        waits
     }
 
     /// All of the body was received.
@@ -311,6 +322,15 @@ impl Loader {
 }
 
 impl Receiving {
+    /// The next piece of what was received. An empty one is for a decoder that has more to give: a
+    /// peer that pauses holds nothing up that it has sent.
+    fn next_piece(&mut self, patience: Patience) -> Result<Body> {
+        if self.pending && self.exchange.piece().is_empty() {
+            return Ok(Body::Piece);
+        }
+        self.exchange.receive_piece(patience)
+    }
+
     fn is_for_reader(&self, core: &Arc<TaskCore>) -> bool {
         self.events.is_none() && core.is_streaming()
     }
@@ -328,7 +348,7 @@ impl Receiving {
                 return Ok(body);
             }
         }
-        let body = self.exchange.receive_piece(patience)?;
+        let body = self.next_piece(patience)?;
         match body {
             Body::Piece if self.decoder.is_none() => {
                 let announced = self.exchange.remaining();
@@ -372,10 +392,8 @@ impl Receiving {
         let Some(decoder) = self.decoder.as_mut() else { return Ok(false) };
         if self.collected.capacity() == self.collected.len() {
             let more = self.collected.len().clamp(PIECE, 8 * 1024 * 1024);
-            let room = self.limit.saturating_sub(self.collected.len());
-            if room == 0 {
-                return Err(too_large_error(self.limit));
-            }
+            // One byte beyond the limit tells whether there is more than that.
+            let room = self.limit.saturating_sub(self.collected.len()).saturating_add(1);
             self.collected.reserve_exact(more.min(room));
         }
         let before = self.collected.len();
@@ -408,7 +426,7 @@ impl Receiving {
             self.ended = body == Body::End || self.exchange.is_done();
             return Ok((body, target.into()));
         }
-        let body = self.exchange.receive_piece(patience)?;
+        let body = self.next_piece(patience)?;
         match (body, self.decoder.as_mut()) {
             (Body::Piece, None) => {
                 target.extend_from_slice(self.exchange.piece());
@@ -419,6 +437,7 @@ impl Receiving {
                 target.reserve_exact(PIECE);
                 let progress = decoder.decode_to_vec(self.exchange.piece(), &mut target)?;
                 self.exchange.take(progress.consumed);
+                self.pending = progress.pending;
                 self.ended = !progress.pending && self.exchange.is_done() && self.end_of_coding()?;
             }
             (Body::End, Some(decoder)) => {
@@ -464,7 +483,7 @@ impl Receiving {
             self.ended = body == Body::End || self.exchange.is_done();
             return Ok((body, count));
         }
-        let body = self.exchange.receive_piece(patience)?;
+        let body = self.next_piece(patience)?;
         let mut count = 0;
         match (body, self.decoder.as_mut()) {
             (Body::Piece, None) => {
@@ -479,6 +498,7 @@ impl Receiving {
             (Body::Piece, Some(decoder)) => {
                 let progress = decoder.decode(self.exchange.piece(), buffer)?;
                 self.exchange.take(progress.consumed);
+                self.pending = progress.pending;
                 count = progress.produced;
                 self.ended = !progress.pending && self.exchange.is_done() && self.end_of_coding()?;
             }

@@ -121,6 +121,39 @@ impl Loader {
         }
     }
 
+    /// All of the request went out.
+    fn sent(&mut self) {
+        self.conversation.sent = true;
+        let now = self.clock.touch();
+        if let Some(transaction) = self.measure() {
+            transaction.request_end = Some(now);
+        }
+    }
+
+    /// Sends more of a request whose answer has begun. Whoever reads to the end of the body before
+    /// it answers the rest, such as an echo, waits for it. True if there is still more.
+    pub(super) fn send_on(&mut self, exchange: &mut Exchange, core: &Arc<TaskCore>) -> bool {
+        if !exchange.is_sending() {
+            return false;
+        }
+        match exchange.send() {
+            Ok(Sending::Complete) => self.sent(),
+            Ok(Sending::Blocked | Sending::Held) => {}
+            // A server may do without the rest. Its answer counts, and tells whether it is complete.
+            Err(error) => {
+                log::debug!("task {}: the rest of the request was not wanted ({error})", core.id);
+                self.give_up_sending(exchange);
+            }
+        }
+        self.count_sent(exchange, core);
+        exchange.is_sending()
+    }
+
+    fn give_up_sending(&mut self, exchange: &mut Exchange) {
+        exchange.abandon_body();
+        self.sent();
+    }
+
     /// Counts what went out of the body.
     fn count_sent(&mut self, exchange: &Exchange, core: &Arc<TaskCore>) {
         let sent = exchange.body_sent();
@@ -131,35 +164,6 @@ impl Loader {
             if let Some(transaction) = self.measure() {
                 transaction.request_body_bytes = sent as u64;
             }
-        }
-    }
-
-    /// Sends what it can of the request while the answer comes in. True while there is more to send.
-    pub(super) fn send_on(&mut self, exchange: &mut Exchange, core: &Arc<TaskCore>) -> bool {
-        if self.conversation.sent {
-            return false;
-        }
-        match exchange.send() {
-            Ok(Sending::Blocked | Sending::Held) => {}
-            Ok(Sending::Complete) => self.sent(),
-            // The server reads no more of it; what it answers is the result all the same.
-            Err(_) => self.give_up_sending(exchange),
-        }
-        self.count_sent(exchange, core);
-        !self.conversation.sent
-    }
-
-    fn give_up_sending(&mut self, exchange: &mut Exchange) {
-        exchange.abandon_body();
-        self.sent();
-    }
-
-    /// No more of the request goes out.
-    fn sent(&mut self) {
-        self.conversation.sent = true;
-        let now = self.clock.touch();
-        if let Some(transaction) = self.measure() {
-            transaction.request_end = Some(now);
         }
     }
 
@@ -227,10 +231,9 @@ impl Loader {
                 format!("the server compressed the transfer ({coding:?}), which it was not asked to do"),
             ));
         }
-        // An answer before the request was out. If it is a success the server may be answering what it
-        // has so far, and wait for more (an echo); else the rest is not wanted.
-        let wanted = head.status.is_success() && !exchange.is_held();
-        if !self.conversation.sent && !wanted {
+        // RFC 9112, section 9.5: an error before the request was out says that the rest of it is not
+        // wanted. Other answers do not (section 7.5 of RFC 9110).
+        if !self.conversation.sent && (!head.status.is_success() || exchange.is_held()) {
             self.give_up_sending(&mut exchange);
         }
         let version = head.version;

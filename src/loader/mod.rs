@@ -285,7 +285,9 @@ impl Work for Loader {
             #[cfg(feature = "tls")]
             Step::Handshake(connection, _, interest) => each(connection.socket(), *interest),
             Step::Converse(exchange, interest) => each(exchange.connection().socket(), *interest),
-            Step::Body(receiving) => each(receiving.exchange.connection().socket(), receiving.interest),
+            Step::Body(receiving) => {
+                each(receiving.exchange.connection().socket(), receiving.exchange.interest());
+            }
             _ => {}
         }
     }

@@ -91,7 +91,7 @@ impl Loader {
 }
 
 /// Basic credentials of the URL, which are not sent in the request line (RFC 3986, section 3.2.1).
-fn url_credentials(request: &Request, url: &Url) -> Result<Option<HeaderValue>> {
+pub(super) fn url_credentials(request: &Request, url: &Url) -> Result<Option<HeaderValue>> {
     if (url.username().is_empty() && url.password().is_none())
         || request.get_headers().contains_key(AUTHORIZATION)
     {

@@ -1,17 +1,21 @@
 //! Redirects: whether to follow, with the delegate's say, and the change to the next request.
 
+use super::prepare::url_credentials;
 use super::{Answer, Flow, Loader, Pause, Step};
 use crate::body::Body;
 use crate::disposition::RedirectDecision;
 use crate::error::{Error, ErrorKind, Result, redacted};
 use crate::exchange::http1::{self, Exchange};
 use crate::head::ResponseHead;
-use crate::proto::redirect::{Asked, NewRequest, Redirect, Rules, redirect};
+use crate::proto::redirect::{Asked, NewRequest, Redirect, Rules, redirect, same_origin};
 use crate::request::Request;
 use crate::sync::Arc;
 use crate::sys::Patience;
 use crate::task::core::TaskCore;
+use http::HeaderValue;
+use http::header::AUTHORIZATION;
 use std::time::Instant;
+use url::Url;
 
 /// A redirect's body is received to keep the connection, if it is there already and no larger.
 const DRAIN: usize = 64 * 1024;
@@ -42,7 +46,12 @@ impl Loader {
             Redirect::Deliver => return self.begin_response(exchange, head, core),
             Redirect::Follow(new) => new,
         };
-        let proposed = proposed(request, *new);
+        let own = match same_origin(asked.url, &new.url) && !has_credentials(&new.url) && !rules.strip_always
+        {
+            true => url_credentials(request, asked.url)?,
+            false => None,
+        };
+        let proposed = proposed(request, *new, own)?;
         let head = Arc::new(head);
         match core.events() {
             None => self.follow(exchange, proposed, core),
@@ -127,17 +136,25 @@ impl Loader {
     }
 }
 
-/// The request that a redirect leads to, with everything else as it was.
-fn proposed(request: &Request, new: NewRequest) -> Request {
+fn has_credentials(url: &Url) -> bool {
+    !url.username().is_empty() || url.password().is_some()
+}
+
+/// The request that a redirect leads to, with everything else as it was. `credentials` are those of
+/// the URL that redirects, if they go along: as a header, since `Location` did not name them.
+fn proposed(request: &Request, new: NewRequest, credentials: Option<HeaderValue>) -> Result<Request> {
     let mut next = request.clone();
     next.method = new.method;
     next.url = Ok(new.url);
     next.headers = new.headers;
+    if let Some(value) = credentials {
+        crate::header::insert(&mut next.headers, AUTHORIZATION, value)?;
+    }
     if !new.keep_body {
         next.body = Body::empty();
         next.expect_continue = false;
     }
-    next
+    Ok(next)
 }
 
 /// Takes what is there of the body, without waiting for more.
