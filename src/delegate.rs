@@ -188,7 +188,7 @@ pub(crate) struct Chain {
 }
 
 impl Chain {
-    pub(crate) fn new(delegate: Arc<dyn Delegate>, next: Option<Arc<dyn Events>>) -> Arc<dyn Events> {
+    pub(crate) fn link(delegate: Arc<dyn Delegate>, next: Option<Arc<dyn Events>>) -> Arc<dyn Events> {
         Arc::new(Chain { delegate, next })
     }
 
@@ -333,6 +333,6 @@ impl<K> Task<K> {
     /// Gives the task a delegate of its own, which comes before the session's. False if the task was
     /// started already: then it is too late. The task lets go of it when it has completed.
     pub fn set_delegate(&self, delegate: impl Delegate) -> bool {
-        self.core().change_events(|next| Chain::new(Arc::new(delegate), next))
+        self.core().change_events(|next| Chain::link(Arc::new(delegate), next))
     }
 }

@@ -260,7 +260,7 @@ impl SessionBuilder {
         let own_queue = queue.is_none();
         let queue = queue.unwrap_or_else(DelegateQueue::serial);
         let context = context(configuration, &queue);
-        let events = delegate.as_ref().map(|delegate| Chain::new(Arc::clone(delegate), None));
+        let events = delegate.as_ref().map(|delegate| Chain::link(Arc::clone(delegate), None));
         Session(Arc::new(Inner {
             context,
             delegate: Mutex::new(delegate),

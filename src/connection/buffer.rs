@@ -19,11 +19,6 @@ impl Buffer {
         Buffer { storage: Vec::new(), start: 0 }
     }
 
-    /// An empty buffer with room for `capacity` bytes.
-    pub(crate) fn with_capacity(capacity: usize) -> Self {
-        Buffer { storage: Vec::with_capacity(capacity), start: 0 }
-    }
-
     /// Whether all that was received is taken.
     pub(crate) fn is_empty(&self) -> bool {
         self.start >= self.storage.len()
@@ -78,12 +73,6 @@ impl Buffer {
         &mut self.storage
     }
 
-    /// Gives memory that holds no bytes back to the allocator, for a connection that goes idle.
-    pub(crate) fn release(&mut self) {
-        self.compact();
-        self.storage.shrink_to_fit();
-    }
-
     /// The bytes that are not yet taken, as a vector that begins with them. Leaves an empty buffer.
     pub(crate) fn take(&mut self) -> Vec<u8> {
         self.compact();
@@ -127,7 +116,7 @@ mod tests {
 
     #[test]
     fn room_is_made_by_moving_before_it_is_made_by_allocating() {
-        let mut buffer = Buffer::with_capacity(100);
+        let mut buffer = Buffer::from(Vec::with_capacity(100));
         let capacity = buffer.capacity();
         buffer.extend(&vec![1; capacity]);
         buffer.consume(capacity - 10);
@@ -141,12 +130,7 @@ mod tests {
 
     #[test]
     fn an_idle_buffer_owns_no_memory() {
-        let mut buffer = Buffer::with_capacity(1 << 16);
-        buffer.extend(b"12345");
-        buffer.consume(5);
-        buffer.release();
-        assert_eq!(buffer.capacity(), 0);
-
+        let mut buffer = Buffer::new();
         buffer.extend(b"12345");
         buffer.consume(2);
         assert_eq!(buffer.take(), b"345");

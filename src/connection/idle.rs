@@ -195,12 +195,6 @@ impl Origins {
             kept.into_iter().for_each(|idle| idle.connection.close());
         }
     }
-
-    /// How many idle connections there are.
-    pub(crate) fn idle_count(&self) -> usize {
-        let origins = self.known.origins();
-        origins.iter().map(|origin| lock(&origin.state).idle.len()).sum()
-    }
 }
 
 impl Known {

@@ -232,7 +232,7 @@ impl Loader {
                     // What may be left is an end of the framing, which nobody may come for.
                     if receiving.is_taken() && !receiving.exchange.is_sending() {
                         let head = Arc::clone(&receiving.head);
-                        self.finish(receiving, core);
+                        self.finish(*receiving, core);
                         return Ok(ReadStep::Last(count, without_body(head)));
                     }
                     receiving.reading = false;
@@ -258,7 +258,7 @@ impl Loader {
                 return Ok(ReadStep::Park(self.clock.deadline(true)));
             }
             let head = Arc::clone(&receiving.head);
-            self.finish(receiving, core);
+            self.finish(*receiving, core);
             return Ok(ReadStep::Done(without_body(head)));
         }
     }
@@ -279,7 +279,7 @@ impl Loader {
         let head = Arc::clone(&receiving.head);
         let collected = std::mem::take(&mut receiving.collected);
         let told = receiving.events.is_some();
-        self.finish(receiving, core);
+        self.finish(*receiving, core);
         if told {
             return Ok(Flow::Go(Step::Delivering(head)));
         }
@@ -304,7 +304,7 @@ impl Loader {
     }
 
     /// The connection goes back, before anybody learns that the task is over.
-    fn finish(&mut self, mut receiving: Box<Receiving>, core: &Arc<TaskCore>) {
+    fn finish(&mut self, mut receiving: Receiving, core: &Arc<TaskCore>) {
         let now = self.clock.progress();
         if let Some(transaction) = self.measure() {
             transaction.response_end = Some(now);

@@ -92,7 +92,7 @@ enum Pause {
 type Slot = Arc<Mutex<Option<Answer>>>;
 
 enum Answer {
-    Redirect(RedirectDecision),
+    Redirect(Box<RedirectDecision>),
     Response(ResponseDisposition),
 }
 

@@ -17,7 +17,7 @@ use crate::disposition::{RedirectDecision, ResponseDisposition};
 use crate::engine::claim::{Claim, Leave, Lend, Notify, Rest, Terms};
 use crate::engine::events::{Event, Lane, Subject, contain};
 use crate::engine::pool::{Job, Pool};
-use crate::engine::watch::IdHasher;
+use crate::engine::watch::{IdHasher, Sources};
 use crate::error::{Error, ErrorKind};
 use crate::head::ResponseHead;
 use crate::metrics::TaskMetrics;
@@ -58,16 +58,6 @@ pub(crate) enum Mode {
     Parking,
     /// A thread that lends itself, until then at most. It may block in `recv`.
     Blocking { until: Option<Instant> },
-}
-
-impl Mode {
-    /// Whether a long run has to end here: for the sake of others, or because its time is up.
-    pub(crate) fn is_over(self) -> bool {
-        match self {
-            Mode::Parking => true,
-            Mode::Blocking { until } => passed(until),
-        }
-    }
 }
 
 /// How far the work came.
@@ -815,11 +805,7 @@ impl TaskCore {
         }
     }
 
-    fn park(
-        self: &Arc<Self>,
-        sources: &mut dyn FnMut(&mut dyn FnMut(&Socket, Interest)),
-        deadline: Option<Instant>,
-    ) {
+    fn park(self: &Arc<Self>, sources: &mut Sources<'_>, deadline: Option<Instant>) {
         let job = Arc::clone(self) as Arc<dyn Job>;
         self.watched.store(true, Ordering::Release);
         if let Err(error) = self.context.pool.watch().park(self.id, job, sources, deadline) {
