@@ -351,13 +351,21 @@ impl Receiving {
         let body = self.next_piece(patience)?;
         match body {
             Body::Piece if self.decoder.is_none() => {
-                let announced = self.exchange.remaining();
-                self.reserve(announced.max(self.exchange.piece().len() as u64))?;
-                let piece = self.exchange.piece();
-                let count = piece.len();
-                self.collected.extend_from_slice(piece);
-                self.decoded += count as u64;
-                self.exchange.take(count);
+                let coming = self.exchange.remaining();
+                if self.collected.is_empty() || coming > self.exchange.piece().len() as u64 {
+                    self.reserve(coming)?;
+                }
+                while !self.exchange.piece().is_empty() {
+                    self.grow();
+                    let room = self.collected.capacity() - self.collected.len();
+                    let count = self.exchange.piece().len().min(room);
+                    self.collected.extend_from_slice(self.exchange.piece().get(..count).unwrap_or_default());
+                    self.decoded += count as u64;
+                    self.exchange.take(count);
+                    if self.collected.len() > self.limit {
+                        return Err(too_large_error(self.limit));
+                    }
+                }
                 self.ended = self.exchange.is_done();
             }
             Body::Piece => {
@@ -387,15 +395,22 @@ impl Receiving {
         Ok(())
     }
 
+    /// Makes room for more of a body whose length nobody has announced: in growing steps, or all of
+    /// it would be copied with each piece. One byte more than there may be shows that there is more.
+    fn grow(&mut self) {
+        let len = self.collected.len();
+        if self.collected.capacity() == len {
+            let room = self.limit.saturating_sub(len).max(1);
+            self.collected.reserve_exact(len.clamp(PIECE, 8 * 1024 * 1024).min(room));
+        }
+    }
+
     /// Decodes some of the piece. False when there is no more of it.
     fn decode_into_collected(&mut self) -> Result<bool> {
-        let Some(decoder) = self.decoder.as_mut() else { return Ok(false) };
-        if self.collected.capacity() == self.collected.len() {
-            let more = self.collected.len().clamp(PIECE, 8 * 1024 * 1024);
-            // One byte beyond the limit tells whether there is more than that.
-            let room = self.limit.saturating_sub(self.collected.len()).saturating_add(1);
-            self.collected.reserve_exact(more.min(room));
+        if self.decoder.is_some() {
+            self.grow();
         }
+        let Some(decoder) = self.decoder.as_mut() else { return Ok(false) };
         let before = self.collected.len();
         let progress = decoder.decode_to_vec(self.exchange.piece(), &mut self.collected)?;
         let after = self.collected.len();
@@ -447,6 +462,10 @@ impl Receiving {
             }
             (Body::End, None) => self.ended = true,
             (Body::Nothing | Body::Framing, _) => {}
+        }
+        // A few bytes must not keep the memory of many while they wait for the delegate.
+        if target.len() < target.capacity() / 2 {
+            target.shrink_to_fit();
         }
         self.decoded += target.len() as u64;
         Ok((body, target.into()))

@@ -96,6 +96,9 @@ pub(crate) trait Events: Send + Sync {
     fn did_complete(&self, core: &Arc<TaskCore>, error: Option<&Error>);
 }
 
+/// About what a piece of a body takes in memory besides its bytes, while it is on its way to the delegate.
+const PIECE_COST: usize = 512;
+
 /// What the tasks of one session share.
 pub(crate) struct Context {
     pub(crate) configuration: Configuration,
@@ -1036,7 +1039,8 @@ impl TaskCore {
 
     /// Hands a piece of the body to the delegate. What it does not want is collected.
     pub(crate) fn tell_data(self: &Arc<Self>, events: Arc<dyn Events>, data: Bytes, limit: usize) {
-        let size = data.len();
+        // What it costs, which is more than its bytes if there are few of them.
+        let size = data.len() + PIECE_COST;
         lock(&self.shared).undelivered += size;
         let core = Arc::clone(self);
         self.post(Box::new(move || {
@@ -1082,7 +1086,7 @@ impl TaskCore {
         lock(&self.shared).told_on == Some(std::thread::current().id()) && !self.claim.is_settled()
     }
 
-    /// How many bytes are on their way to the delegate.
+    /// How many bytes of memory are on their way to the delegate.
     pub(crate) fn undelivered(&self) -> usize {
         if self.observed.load(Ordering::Acquire) { lock(&self.shared).undelivered } else { 0 }
     }

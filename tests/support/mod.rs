@@ -32,6 +32,7 @@ mod worker;
 #[cfg(feature = "tls")]
 pub mod harness;
 pub mod process;
+pub mod script;
 
 pub use builder::{Admission, Builder};
 pub use certs::{Ca, Certs, ca};
