@@ -464,12 +464,15 @@ fn a_panic_in_a_handler_is_contained() {
     });
 }
 
+/// A thread and its name.
+type Named = (ThreadId, Option<String>);
+
 /// Sees whether two methods run at a time, and on which threads.
 #[derive(Clone, Default)]
 struct Exclusive {
     busy: Arc<AtomicBool>,
     overlaps: Arc<AtomicUsize>,
-    threads: Arc<Mutex<Vec<(ThreadId, Option<String>)>>>,
+    threads: Arc<Mutex<Vec<Named>>>,
 }
 
 impl Exclusive {

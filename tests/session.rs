@@ -6,9 +6,7 @@ mod support;
 use crossbeam_channel::bounded;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use support::harness::{
-    Recorder, assert_cancelled, configuration, eventually, over_both, session, session_with, waiting,
-};
+use support::harness::{Recorder, assert_cancelled, eventually, over_both, session, session_with, waiting};
 use support::{Fault, Gate, PATIENCE, Reply, Server};
 use urlsession::{Configuration, Delegate, DelegateQueue, Error, ErrorKind, Request, Session, TaskState};
 

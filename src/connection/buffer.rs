@@ -25,6 +25,7 @@ impl Buffer {
     }
 
     /// How many bytes are there to be taken.
+    #[cfg(any(test, feature = "tls"))]
     pub(crate) fn len(&self) -> usize {
         self.storage.len().saturating_sub(self.start)
     }
@@ -40,6 +41,7 @@ impl Buffer {
     }
 
     /// The bytes that are not yet taken, for decryption in place.
+    #[cfg(any(test, feature = "tls"))]
     pub(crate) fn filled_mut(&mut self) -> &mut [u8] {
         self.storage.get_mut(self.start..).unwrap_or_default()
     }
@@ -59,6 +61,7 @@ impl Buffer {
     }
 
     /// Appends a copy of `bytes`.
+    #[cfg(any(test, feature = "tls"))]
     pub(crate) fn extend(&mut self, bytes: &[u8]) {
         self.spare(bytes.len()).extend_from_slice(bytes);
     }

@@ -9,7 +9,9 @@ use super::buffer::Buffer;
 use super::tls::{Decrypted, Handshake, TlsInfo, TlsSettings, TlsStream};
 use crate::error::{Error, ErrorKind};
 use crate::sync::{Arc, Mutex, lock};
-use crate::sys::{Interest, Patience, Socket};
+#[cfg(feature = "tls")]
+use crate::sys::Interest;
+use crate::sys::{Patience, Socket};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 

@@ -139,7 +139,7 @@ impl Loader {
                 if sending && self.waits_to_send(&mut receiving) {
                     return Ok(Flow::Stay(Step::Body(receiving), Pause::Io));
                 }
-                return self.received(receiving, core);
+                return self.received(*receiving, core);
             }
             let patience = if sending { Patience::Never } else { self.clock.patience(mode) };
             let events = receiving.events.clone();
@@ -275,11 +275,11 @@ impl Loader {
     }
 
     /// All of the body was received.
-    fn received(&mut self, mut receiving: Box<Receiving>, core: &Arc<TaskCore>) -> Result<Flow> {
+    fn received(&mut self, mut receiving: Receiving, core: &Arc<TaskCore>) -> Result<Flow> {
         let head = Arc::clone(&receiving.head);
         let collected = std::mem::take(&mut receiving.collected);
         let told = receiving.events.is_some();
-        self.finish(*receiving, core);
+        self.finish(receiving, core);
         if told {
             return Ok(Flow::Go(Step::Delivering(head)));
         }

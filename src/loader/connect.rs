@@ -186,12 +186,13 @@ impl Loader {
         core: &Arc<TaskCore>,
     ) -> Result<Flow> {
         let (head, persistent) = self.encode(core)?;
-        let ConnectionInfo { local, remote, tls_version, tls_cipher_suite, .. } = *connection.info();
+        let ConnectionInfo { local, remote, tls_version, tls_cipher_suite, tls_resumed } = *connection.info();
         if let Some(transaction) = self.measure() {
             transaction.local_address = local;
             transaction.remote_address = remote;
             transaction.tls_version = tls_version;
             transaction.tls_cipher_suite = tls_cipher_suite;
+            transaction.is_tls_resumed = tls_resumed;
             transaction.request_header_bytes = head.len() as u64;
         }
         let request = self.request(core);

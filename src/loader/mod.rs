@@ -19,6 +19,7 @@ mod retry;
 
 use crate::connection::dial::Dial;
 use crate::connection::idle::{Permit, Ticket};
+#[cfg(feature = "tls")]
 use crate::connection::transport::Connection;
 use crate::disposition::{RedirectDecision, ResponseDisposition};
 use crate::error::{Error, Result};

@@ -186,11 +186,13 @@ pub struct Recorder(Arc<Record>);
 
 type Hook<A, R> = Mutex<Option<Arc<dyn Fn(&DataTask, A) -> R + Send + Sync>>>;
 
+type OnLine = Mutex<Option<Arc<dyn Fn(&DataTask, &str) + Send + Sync>>>;
+
 #[derive(Default)]
 struct Record {
     lines: Mutex<Vec<(u64, String)>>,
     changed: Condvar,
-    on_line: Mutex<Option<Arc<dyn Fn(&DataTask, &str) + Send + Sync>>>,
+    on_line: OnLine,
     on_redirect: Hook<Request, RedirectDecision>,
     on_response: Hook<u16, ResponseDisposition>,
     on_data: Hook<Bytes, Option<Bytes>>,
