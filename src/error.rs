@@ -273,6 +273,10 @@ pub(crate) fn redacted(url: &Url) -> Url {
     let _ = url.set_password(None);
     url.set_query(None);
     url.set_fragment(None);
+    // `me:secret@example.com` is a URL of scheme `me`; what is behind that may be anything.
+    if url.cannot_be_a_base() {
+        url.set_path("...");
+    }
     url
 }
 
@@ -286,6 +290,9 @@ mod tests {
         let error = Error::new(ErrorKind::TimedOut, "connecting to example.com:443").with_url(&url);
         assert_eq!(error.to_string(), "connecting to example.com:443 (TimedOut) [https://example.com/path]");
         assert!(!format!("{error:?}").contains("pass"));
+        let url = Url::parse("me:pass@example.com/?pass#pass").expect("a URL");
+        let error = Error::new(ErrorKind::UnsupportedUrl, "no").with_url(&url);
+        assert_eq!(error.to_string(), "no (UnsupportedUrl) [me:...]");
     }
 
     #[test]
