@@ -9,8 +9,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use support::client::{
-    Recorder, Runner, Running, Transport, after_all_others, aside, assert_cancelled, configuration, eventually,
-    in_all_ways, over_both, session_with, waiting,
+    Recorder, Runner, Running, Transport, after_all_others, aside, assert_cancelled, configuration,
+    eventually, in_all_ways, over_both, session_with, waiting,
 };
 use support::{At, Blackhole, Fault, Gate, PATIENCE, Received, Reply, Server};
 use urlsession::{
@@ -28,15 +28,20 @@ struct Scene {
 
 impl Scene {
     /// The server answers by that function, but for the other task's request.
-    fn new(transport: Transport, recorder: Recorder, handler: impl Fn(&Received) -> Reply + Send + Sync + 'static) -> Scene {
+    fn new(
+        transport: Transport,
+        recorder: Recorder,
+        handler: impl Fn(&Received) -> Reply + Send + Sync + 'static,
+    ) -> Scene {
         let gate = Gate::new();
         let of_other = gate.clone();
-        let server = transport.builder().receive_buffer(64 * 1024).discard_bodies().start(move |request| {
-            match request.path() {
-                "/other" => Reply::ok("other").then(Fault::Gate(of_other.clone())),
-                _ => handler(request),
-            }
-        });
+        let server =
+            transport.builder().receive_buffer(64 * 1024).discard_bodies().start(
+                move |request| match request.path() {
+                    "/other" => Reply::ok("other").then(Fault::Gate(of_other.clone())),
+                    _ => handler(request),
+                },
+            );
         let session = session_with(&recorder);
         let other = session.data_task(server.url("/other"));
         other.resume();
@@ -345,7 +350,8 @@ fn by_the_delegate_itself() {
         assert_cancelled(running.result());
         scene.server.wait_for_open_connections(1, PATIENCE);
         scene.end(&task);
-        let pieces = scene.recorder.lines().into_iter().filter(|(id, line)| *id == task.id() && line == "data");
+        let pieces =
+            scene.recorder.lines().into_iter().filter(|(id, line)| *id == task.id() && line == "data");
         assert_eq!(pieces.count(), 1, "nothing is delivered after the cancel");
     });
 }
@@ -353,10 +359,11 @@ fn by_the_delegate_itself() {
 #[test]
 fn by_its_disposition() {
     in_all_ways(|transport, runner| {
-        let recorder = Recorder::new().on_response(|task, _| match task.original_request().get_url().unwrap().path() {
-            "/other" => ResponseDisposition::Allow,
-            _ => ResponseDisposition::Cancel,
-        });
+        let recorder =
+            Recorder::new().on_response(|task, _| match task.original_request().get_url().unwrap().path() {
+                "/other" => ResponseDisposition::Allow,
+                _ => ResponseDisposition::Cancel,
+            });
         let scene = Scene::new(transport, recorder, |_| stalled_body());
         let task = scene.session.data_task(scene.server.url("/"));
         let running = runner.start(&task);
@@ -435,7 +442,10 @@ fn a_task_that_is_over() {
         assert_eq!(task.state(), TaskState::Completed);
         assert!(task.error().is_none());
         assert_eq!(task.wait().unwrap().bytes(), "done");
-        assert_eq!(scene.recorder.wait_for_end(&task), ["create", "response 200", "data", "metrics", "complete"]);
+        assert_eq!(
+            scene.recorder.wait_for_end(&task),
+            ["create", "response 200", "data", "metrics", "complete"]
+        );
     });
 }
 
@@ -479,7 +489,10 @@ fn just_when_it_ends() {
                 Err(_) => "complete Cancelled",
             };
             cancelled.fetch_add(usize::from(result.is_err()), Ordering::Relaxed);
-            assert!(result.as_ref().map_or_else(Error::is_cancelled, |response| response.bytes() == "x"), "{result:?}");
+            assert!(
+                result.as_ref().map_or_else(Error::is_cancelled, |response| response.bytes() == "x"),
+                "{result:?}"
+            );
             assert_eq!(result.is_ok(), task.wait().is_ok());
             let lines = recorder.wait_for_end(&task);
             assert_eq!(lines.last().unwrap(), expected, "{lines:?}");

@@ -10,12 +10,13 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 use support::client::{
-    Recorder, Runner, assert_cancelled, configuration, eventually, in_all_ways, over_both, session_with, waiting,
+    Recorder, Runner, assert_cancelled, configuration, eventually, in_all_ways, over_both, session_with,
+    waiting,
 };
 use support::{At, Fault, Flood, Gate, PATIENCE, Reply, Server, assert_pattern, gzip, pattern};
 use urlsession::{
-    Bytes, DataTask, Delegate, DelegateQueue, Error, ErrorKind, RedirectDecision, Request, ResponseDisposition,
-    ResponseHead, Session, TaskEvent, TaskMetrics, TaskState,
+    Bytes, DataTask, Delegate, DelegateQueue, Error, ErrorKind, RedirectDecision, Request,
+    ResponseDisposition, ResponseHead, Session, TaskEvent, TaskMetrics, TaskState,
 };
 
 #[test]
@@ -133,7 +134,13 @@ fn everything_is_set_before_the_end_is_told() {
             if line.starts_with("complete") || line == "metrics" {
                 let waited = task.wait().map(drop).map_err(|error| error.kind());
                 let error = task.error().map(|error| error.kind());
-                notes.lock().unwrap().push((task.state(), error, waited, task.response().is_some(), task.metrics().is_some()));
+                notes.lock().unwrap().push((
+                    task.state(),
+                    error,
+                    waited,
+                    task.response().is_some(),
+                    task.metrics().is_some(),
+                ));
             }
         });
         let session = session_with(&recorder);
@@ -165,8 +172,11 @@ fn created_on_the_thread_that_makes_it() {
     for queue in [DelegateQueue::serial(), DelegateQueue::manual()] {
         let creations = Creations::default();
         let notes = creations.0.clone();
-        let session =
-            Session::builder().configuration(configuration()).delegate(creations).delegate_queue(queue).build();
+        let session = Session::builder()
+            .configuration(configuration())
+            .delegate(creations)
+            .delegate_queue(queue)
+            .build();
         drop(session.data_task("http://127.0.0.1:1/"));
         assert_eq!(*notes.lock().unwrap(), [thread::current().id()]);
         session.invalidate_and_cancel();
@@ -340,7 +350,11 @@ fn a_handler_takes_the_place_of_the_delegate() {
         let (result, lines) = receiver.recv_timeout(PATIENCE).unwrap();
         assert_eq!(result.unwrap().bytes(), "x");
         let redirect = format!("redirect 302 {}", server.url("/new"));
-        assert_eq!(lines, ["create", "informational 103", &redirect, "metrics"], "what a handler does not replace");
+        assert_eq!(
+            lines,
+            ["create", "informational 103", &redirect, "metrics"],
+            "what a handler does not replace"
+        );
         assert!(receiver.recv_timeout(Duration::from_millis(20)).is_err(), "called once");
         // One that comes after the end is called all the same.
         let (sender, receiver) = bounded(1);
@@ -363,7 +377,12 @@ impl Delegate for Panics {
         self.1.did_create(event);
         self.check("create");
     }
-    fn will_redirect(&self, event: &TaskEvent<'_>, response: &ResponseHead, request: Request) -> RedirectDecision {
+    fn will_redirect(
+        &self,
+        event: &TaskEvent<'_>,
+        response: &ResponseHead,
+        request: Request,
+    ) -> RedirectDecision {
         self.check("redirect");
         self.1.will_redirect(event, response, request)
     }
@@ -401,7 +420,8 @@ impl Drop for Panics {
 
 #[test]
 fn a_panic_in_a_method_is_contained() {
-    let methods = ["create", "redirect", "informational", "response", "data", "metrics", "complete", "invalid", "drop"];
+    let methods =
+        ["create", "redirect", "informational", "response", "data", "metrics", "complete", "invalid", "drop"];
     in_all_ways(|transport, runner| {
         for method in methods {
             for queue in [DelegateQueue::serial(), DelegateQueue::inline()] {
@@ -444,12 +464,15 @@ fn a_panic_in_a_handler_is_contained() {
     });
 }
 
+/// A thread and its name.
+type Named = (ThreadId, Option<String>);
+
 /// Sees whether two methods run at a time, and on which threads.
 #[derive(Clone, Default)]
 struct Exclusive {
     busy: Arc<AtomicBool>,
     overlaps: Arc<AtomicUsize>,
-    threads: Arc<Mutex<Vec<(ThreadId, Option<String>)>>>,
+    threads: Arc<Mutex<Vec<Named>>>,
 }
 
 impl Exclusive {

@@ -26,7 +26,11 @@ impl Before {
         static TURN: Mutex<()> = Mutex::new(());
         let turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         process::wait_for_threads_named("urlsession", 0, PATIENCE);
-        Before { _turn: turn, threads: process::threads_named("urlsession"), descriptors: process::open_fds() }
+        Before {
+            _turn: turn,
+            threads: process::threads_named("urlsession"),
+            descriptors: process::open_fds(),
+        }
     }
 
     /// Everything is as it was.
@@ -35,7 +39,8 @@ impl Before {
         process::wait_for_threads_named("urlsession", self.threads, PATIENCE);
         let deadline = std::time::Instant::now() + PATIENCE;
         while process::open_fds() != self.descriptors {
-            let message = format!("{} and not {}: {:?}", process::open_fds(), self.descriptors, process::descriptors());
+            let message =
+                format!("{} and not {}: {:?}", process::open_fds(), self.descriptors, process::descriptors());
             assert!(std::time::Instant::now() < deadline, "{message}");
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -108,7 +113,9 @@ fn a_dropped_session_leaves_nothing() {
             assert!(task.wait().is_ok());
             drop((session, task));
             // What nobody runs is kept for whoever will.
-            queue.inspect(|queue| drop(queue.run_for(Duration::from_millis(50))));
+            if let Some(queue) = queue {
+                queue.run_for(Duration::from_millis(50));
+            }
             server.wait_for_open_connections(0, PATIENCE);
         }
     });
@@ -209,7 +216,10 @@ fn mixed(server: &Server, session: &Session, hole: &Blackhole, refused: &Refused
         }
         _ => {
             let (sender, receiver) = crossbeam_channel::bounded(1);
-            session.data_task(url("/")).on_completion(move |result| sender.send(result.is_ok()).unwrap()).resume();
+            session
+                .data_task(url("/"))
+                .on_completion(move |result| sender.send(result.is_ok()).unwrap())
+                .resume();
             assert!(receiver.recv_timeout(PATIENCE).unwrap());
         }
     }

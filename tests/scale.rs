@@ -33,7 +33,11 @@ fn a_thousand_tasks_that_wait_for_their_server() {
             .start(move |request| Reply::ok(request.target.clone()).then(Fault::Gate(of_reply.clone())));
         let recorder = Recorder::new();
         let session = Session::builder()
-            .configuration(configuration().maximum_connections_per_host(count).timeout_for_request(Duration::from_secs(120)))
+            .configuration(
+                configuration()
+                    .maximum_connections_per_host(count)
+                    .timeout_for_request(Duration::from_secs(120)),
+            )
             .delegate(recorder.clone())
             .build();
         let tasks: Vec<_> = (0..count).map(|n| session.data_task(server.url(&format!("/{n}")))).collect();

@@ -6,9 +6,7 @@ mod support;
 use crossbeam_channel::bounded;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use support::client::{
-    Recorder, assert_cancelled, configuration, eventually, over_both, session, session_with, waiting,
-};
+use support::client::{Recorder, assert_cancelled, eventually, over_both, session, session_with, waiting};
 use support::{Fault, Gate, PATIENCE, Reply, Server};
 use urlsession::{Configuration, Delegate, DelegateQueue, Error, ErrorKind, Request, Session, TaskState};
 
@@ -37,8 +35,8 @@ fn it_ends_when_its_tasks_have() {
         let server = transport.builder().start(gated(&gate));
         let recorder = Recorder::new();
         let session = session_with(&recorder);
-        let [running, suspended, unstarted, dropped] =
-            ["/gated", "/suspended", "/unstarted", "/dropped"].map(|path| session.data_task(server.url(path)));
+        let [running, suspended, unstarted, dropped] = ["/gated", "/suspended", "/unstarted", "/dropped"]
+            .map(|path| session.data_task(server.url(path)));
         running.resume();
         gate.wait_until_reached();
         suspended.resume();
@@ -92,7 +90,8 @@ fn it_ends_by_cancelling_its_tasks() {
         let session = session_with(&recorder);
         let done = session.data_task(server.url("/done"));
         done.wait().unwrap();
-        let [running, waited, suspended, unstarted] = [(); 4].map(|()| session.data_task(server.url("/gated")));
+        let [running, waited, suspended, unstarted] =
+            [(); 4].map(|()| session.data_task(server.url("/gated")));
         running.resume();
         let waiter = waiting(&waited);
         gate.wait_until_reached_by(2, PATIENCE);
@@ -214,7 +213,11 @@ fn it_lists_the_tasks_that_are_not_over() {
     cancelled.cancel();
     drop(dropped);
     let listed = session.tasks().data;
-    assert_eq!(listed, [unstarted.clone(), running.clone(), suspended.clone()], "in the order they were made");
+    assert_eq!(
+        listed,
+        [unstarted.clone(), running.clone(), suspended.clone()],
+        "in the order they were made"
+    );
     let ids: Vec<_> = session.all_tasks().iter().map(|task| task.id()).collect();
     assert!(ids.windows(2).all(|pair| pair[0] < pair[1]) && ids[0] > 0, "{ids:?}");
     // A handle out of the list is as good as any other.

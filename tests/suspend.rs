@@ -6,8 +6,8 @@ mod support;
 use std::io::Read;
 use std::time::Duration;
 use support::client::{
-    Recorder, Runner, after_all_others, aside, assert_cancelled, configuration, eventually, in_all_ways, in_all_ways_at_once, over_both,
-    session, session_with, waiting,
+    Recorder, Runner, after_all_others, aside, assert_cancelled, configuration, eventually, in_all_ways,
+    in_all_ways_at_once, over_both, session, session_with, waiting,
 };
 use support::{At, Fault, Flood, Gate, PATIENCE, Reply, assert_pattern, pattern};
 use urlsession::{ErrorKind, Session, TaskState};
@@ -211,7 +211,8 @@ fn suspended_in_the_queue_of_its_host() {
             _ => Reply::ok("x"),
         });
         let session = Session::new(configuration().maximum_connections_per_host(1));
-        let [first, second, third] = ["/first", "/second", "/third"].map(|path| session.data_task(server.url(path)));
+        let [first, second, third] =
+            ["/first", "/second", "/third"].map(|path| session.data_task(server.url(path)));
         first.resume();
         gate.wait_until_reached();
         // A look so short leaves it in the queue.

@@ -26,7 +26,10 @@ fn times_out(runner: Runner, task: &DataTask, limit: Duration, named: &[&str]) -
     let elapsed = start.elapsed();
     assert_eq!((error.kind(), error.code()), (ErrorKind::TimedOut, -1001), "{error}");
     assert!(error.is_timeout());
-    assert_eq!(error.url().map(urlsession::Url::path), task.current_request().get_url().map(urlsession::Url::path));
+    assert_eq!(
+        error.url().map(urlsession::Url::path),
+        task.current_request().get_url().map(urlsession::Url::path)
+    );
     for part in named.iter().copied().chain([format!("{limit:?}").as_str()]) {
         assert!(error.to_string().contains(part), "{error} does not name {part}");
     }
@@ -55,7 +58,12 @@ fn resolving() {
         let server = transport.builder().start(|_| Reply::ok("x"));
         let session = Session::new(stalling(configuration()).resolver(gated_resolver(&gate)));
         let url = server.url_of_host("gated.test", "/");
-        let error = times_out(runner, &session.data_task(url.as_str()), SHORT, &["resolving", "gated.test", "request timeout"]);
+        let error = times_out(
+            runner,
+            &session.data_task(url.as_str()),
+            SHORT,
+            &["resolving", "gated.test", "request timeout"],
+        );
         assert!(error.response().is_none());
         gate.open();
     });
@@ -68,7 +76,12 @@ fn connecting() {
         let hole = Blackhole::new();
         let session = Session::new(stalling(configuration()));
         let host = hole.addr().to_string();
-        times_out(runner, &session.data_task(hole.url("/")), SHORT, &["connecting", &host, "request timeout"]);
+        times_out(
+            runner,
+            &session.data_task(hole.url("/")),
+            SHORT,
+            &["connecting", &host, "request timeout"],
+        );
     }
 }
 
@@ -76,10 +89,16 @@ fn connecting() {
 fn in_the_tls_handshake() {
     for runner in [Runner::Lender, Runner::Worker] {
         let gate = Gate::new();
-        let server = support::client::Transport::Tls.builder().stall_handshake(&gate).start(|_| Reply::ok("x"));
+        let server =
+            support::client::Transport::Tls.builder().stall_handshake(&gate).start(|_| Reply::ok("x"));
         let session = Session::new(stalling(configuration()));
         let host = server.addr().to_string();
-        times_out(runner, &session.data_task(server.url("/")), SHORT, &["TLS handshake", &host, "request timeout"]);
+        times_out(
+            runner,
+            &session.data_task(server.url("/")),
+            SHORT,
+            &["TLS handshake", &host, "request timeout"],
+        );
         gate.open();
         server.wait_for_open_connections(0, PATIENCE);
     }
@@ -88,10 +107,8 @@ fn in_the_tls_handshake() {
 #[test]
 fn sending() {
     in_all_ways_at_once(|transport, runner| {
-        let server = transport
-            .builder()
-            .receive_buffer(64 * 1024)
-            .start(|_| Reply::ok("").then(Fault::RefuseRead));
+        let server =
+            transport.builder().receive_buffer(64 * 1024).start(|_| Reply::ok("").then(Fault::RefuseRead));
         let session = Session::new(stalling(configuration()));
         let request = Request::post(server.url("/")).body(vec![0; 16 * 1024 * 1024]);
         let host = server.addr().to_string();
@@ -186,7 +203,8 @@ fn nobody_has_to_wait_for_it_to_pass() {
 fn a_steady_drip_trips_nothing() {
     in_all_ways_at_once(|transport, runner| {
         let server = transport.builder().start(|_| {
-            Reply::ok("0123456789abcdef").then(Fault::Drip { bytes_at_a_time: 4, every: Duration::from_millis(100) })
+            Reply::ok("0123456789abcdef")
+                .then(Fault::Drip { bytes_at_a_time: 4, every: Duration::from_millis(100) })
         });
         let session = Session::new(configuration().timeout_for_request(ENOUGH));
         let start = Instant::now();
@@ -228,7 +246,8 @@ fn the_resource_time_is_for_the_whole_task() {
         let server = transport.builder().start(|request| match request.path() {
             "/drip" => Reply::ok(vec![0; 1000])
                 .then(Fault::Drip { bytes_at_a_time: 10, every: Duration::from_millis(20) }),
-            _ => Reply::redirect(302, "/").then(Fault::Delay { at: At::BeforeHead, time: Duration::from_millis(50) }),
+            _ => Reply::redirect(302, "/")
+                .then(Fault::Delay { at: At::BeforeHead, time: Duration::from_millis(50) }),
         });
         let limit = Duration::from_millis(300);
         let session = Session::new(configuration().timeout_for_resource(limit));
@@ -243,7 +262,8 @@ fn the_resource_time_is_for_the_whole_task() {
 fn the_resource_time_passes_in_the_queue_of_a_host() {
     in_all_ways_at_once(|transport, runner| {
         let server = transport.builder().start(|_| Reply::ok("").then(Fault::Stall));
-        let session = Session::new(configuration().maximum_connections_per_host(1).timeout_for_request(SHORT));
+        let session =
+            Session::new(configuration().maximum_connections_per_host(1).timeout_for_request(SHORT));
         let first = session.data_task(Request::get(server.url("/")).timeout(PATIENCE));
         first.resume();
         server.wait_for_heads(1, PATIENCE);
@@ -265,7 +285,12 @@ fn connecting_has_a_limit_of_its_own() {
         let url = server.url_of_host("gated.test", "/");
         times_out(runner, &session.data_task(url.as_str()), SHORT, &["resolving", "connect timeout"]);
         if is_tls {
-            times_out(runner, &session.data_task(server.url("/")), SHORT, &["TLS handshake", "connect timeout"]);
+            times_out(
+                runner,
+                &session.data_task(server.url("/")),
+                SHORT,
+                &["TLS handshake", "connect timeout"],
+            );
         }
         #[cfg(target_os = "linux")]
         {
@@ -292,14 +317,20 @@ fn what_the_request_says_goes_before_the_configuration() {
             _ => Reply::ok("").then(Fault::Stall),
         });
         let session = Session::new(configuration());
-        times_out(runner, &session.data_task(Request::get(server.url("/")).timeout(SHORT)), SHORT, &["request timeout"]);
+        times_out(
+            runner,
+            &session.data_task(Request::get(server.url("/")).timeout(SHORT)),
+            SHORT,
+            &["request timeout"],
+        );
         let session = Session::new(stalling(configuration()));
         let request = Request::get(server.url("/slow")).timeout(PATIENCE);
         assert_eq!(runner.start(&session.data_task(request)).result().unwrap().bytes(), "x");
         // Also if it says what happens to be the default.
         let request = Request::get(server.url("/slow")).timeout(Duration::from_secs(60));
         assert_eq!(runner.start(&session.data_task(request)).result().unwrap().bytes(), "x");
-        let request = Request::get(server.url("/slow")).timeout(Duration::MAX).resource_timeout(Duration::MAX);
+        let request =
+            Request::get(server.url("/slow")).timeout(Duration::MAX).resource_timeout(Duration::MAX);
         assert_eq!(runner.start(&session.data_task(request)).result().unwrap().bytes(), "x");
     });
 }

@@ -9,13 +9,13 @@ use std::io::Read;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use support::client::{
-    Recorder, after_all_others, aside, assert_cancelled, configuration, eventually, in_all_ways, over_both, session,
-    session_with, waiting,
+    Recorder, after_all_others, aside, assert_cancelled, configuration, eventually, in_all_ways, over_both,
+    session, session_with, waiting,
 };
 use support::{At, Fault, Gate, PATIENCE, Reply, Server, assert_pattern, pattern};
 use urlsession::{
-    Bytes, Delegate, DelegateQueue, ErrorKind, Request, ResponseDisposition, ResponseHead, Session, TaskEvent,
-    TaskState, wait_all, wait_any,
+    Bytes, Delegate, DelegateQueue, ErrorKind, Request, ResponseDisposition, ResponseHead, Session,
+    TaskEvent, TaskState, wait_all, wait_any,
 };
 
 /// Short enough to wait for in a test, and passed for sure by a server that does not answer.
@@ -74,7 +74,8 @@ fn after_the_invalidation() {
         let gate = Gate::new();
         let server = transport.builder().start(gated(&gate));
         let session = session();
-        let [done, running, unstarted] = ["/x", "/gated", "/y"].map(|path| session.data_task(server.url(path)));
+        let [done, running, unstarted] =
+            ["/x", "/gated", "/y"].map(|path| session.data_task(server.url(path)));
         done.wait().unwrap();
         running.resume();
         gate.wait_until_reached();
@@ -129,7 +130,8 @@ fn a_limit_holds_in_every_phase() {
     let gate = Gate::new();
     let server = Server::builder().tls(support::Tls::new()).stall_handshake(&gate).start(echo);
     assert!(session.data_task(server.url("/")).wait_timeout(SHORT).is_none(), "in the handshake");
-    let server = Server::start(|_| Reply::head(200).header("Content-Length", "10").then(Fault::StallAt(At::After(5))));
+    let server =
+        Server::start(|_| Reply::head(200).header("Content-Length", "10").then(Fault::StallAt(At::After(5))));
     assert!(session.data_task(server.url("/")).wait_timeout(SHORT).is_none(), "in the body");
     let upload = Request::post(server.url("/")).body(vec![0; 16 * 1024 * 1024]);
     let server = Server::start(|_| Reply::ok("").then(Fault::RefuseRead));
@@ -209,7 +211,10 @@ impl Nested {
         if let (true, Some(session)) = (is_outer, session) {
             let resumed = session.data_task(self.url.as_str());
             resumed.resume();
-            let waited = session.data_task(self.url.as_str()).wait().map(|response| response.text().unwrap().into_owned());
+            let waited = session
+                .data_task(self.url.as_str())
+                .wait()
+                .map(|response| response.text().unwrap().into_owned());
             let resumed = resumed.wait().map(|response| response.text().unwrap().into_owned());
             self.results.lock().unwrap().push(format!("{method} {} {}", waited.unwrap(), resumed.unwrap()));
         }
@@ -274,8 +279,16 @@ fn inside_every_method_of_a_delegate() {
                 let results = delegate.results.lock().unwrap();
                 results.iter().any(|line| line.starts_with("complete")).then(|| results.clone())
             });
-            let methods =
-                ["create", "informational", "redirect", "informational", "response", "data", "metrics", "complete"];
+            let methods = [
+                "create",
+                "informational",
+                "redirect",
+                "informational",
+                "response",
+                "data",
+                "metrics",
+                "complete",
+            ];
             assert_eq!(results, methods.map(|method| format!("{method} /inner /inner")), "{name}");
             *delegate.session.lock().unwrap() = None;
             session.invalidate_and_cancel();
@@ -326,7 +339,8 @@ fn for_oneself_is_an_error() {
             let task = session.data_task(server.url("/"));
             assert_eq!(runner.start(&task).result().unwrap().bytes(), "/final", "{name}");
             let own = Some(ErrorKind::ResourceUnavailable);
-            let kinds = turning(&queue, || Some(kinds.lock().unwrap().clone()).filter(|kinds| kinds.len() == 8));
+            let kinds =
+                turning(&queue, || Some(kinds.lock().unwrap().clone()).filter(|kinds| kinds.len() == 8));
             assert_eq!(kinds, [own, own, own, own, own, own, None, None], "{name}");
             session.invalidate_and_cancel();
         }
@@ -379,7 +393,9 @@ fn for_all() {
         let results = wait_all([&fresh, &done, &failing, &fresh, &cancelled]);
         let results: Vec<_> = results
             .into_iter()
-            .map(|result| result.map(|response| response.text().unwrap().into_owned()).map_err(|error| error.kind()))
+            .map(|result| {
+                result.map(|response| response.text().unwrap().into_owned()).map_err(|error| error.kind())
+            })
             .collect();
         let fresh = Ok("/fresh".to_owned());
         let expected = [
@@ -480,7 +496,10 @@ fn dropped_handles_cancel_nothing() {
         let session = Session::new(configuration().maximum_workers(1));
         session.data_task(server.url("/resumed")).resume();
         let (sender, receiver) = bounded(1);
-        session.data_task(server.url("/handled")).on_completion(move |result| sender.send(result).unwrap()).resume();
+        session
+            .data_task(server.url("/handled"))
+            .on_completion(move |result| sender.send(result).unwrap())
+            .resume();
         session.data_task(server.url("/pending")).pending().receiver();
         assert!(receiver.recv_timeout(PATIENCE).unwrap().is_ok());
         drop(session.data_task(server.url("/never")));
@@ -601,9 +620,9 @@ fn a_reader_of_nothing() {
 #[test]
 fn a_reader_on_another_thread_tells_of_a_lost_connection() {
     over_both(|transport| {
-        let server = transport.builder().start(|_| {
-            Reply::head(200).header("Content-Length", "100000").then(Fault::CloseAfter(50_000))
-        });
+        let server = transport
+            .builder()
+            .start(|_| Reply::head(200).header("Content-Length", "100000").then(Fault::CloseAfter(50_000)));
         let session = session();
         let task = session.data_task(server.url("/"));
         let body = task.open().unwrap().into_body();

@@ -184,13 +184,14 @@ pub fn after_all_others(session: &Session) {
 #[derive(Clone, Default)]
 pub struct Recorder(Arc<Record>);
 
+type OnLine = Arc<dyn Fn(&DataTask, &str) + Send + Sync>;
 type Hook<A, R> = Mutex<Option<Arc<dyn Fn(&DataTask, A) -> R + Send + Sync>>>;
 
 #[derive(Default)]
 struct Record {
     lines: Mutex<Vec<(u64, String)>>,
     changed: Condvar,
-    on_line: Mutex<Option<Arc<dyn Fn(&DataTask, &str) + Send + Sync>>>,
+    on_line: Mutex<Option<OnLine>>,
     on_redirect: Hook<Request, RedirectDecision>,
     on_response: Hook<u16, ResponseDisposition>,
     on_data: Hook<Bytes, Option<Bytes>>,
@@ -226,7 +227,10 @@ impl Recorder {
     }
 
     /// Takes the body, or gives it back.
-    pub fn on_data(self, run: impl Fn(&DataTask, Bytes) -> Option<Bytes> + Send + Sync + 'static) -> Recorder {
+    pub fn on_data(
+        self,
+        run: impl Fn(&DataTask, Bytes) -> Option<Bytes> + Send + Sync + 'static,
+    ) -> Recorder {
         *lock(&self.0.on_data) = Some(Arc::new(run));
         self
     }
@@ -294,7 +298,12 @@ impl Delegate for Recorder {
         self.write(event, "create".to_owned());
     }
 
-    fn will_redirect(&self, event: &TaskEvent<'_>, response: &ResponseHead, request: Request) -> RedirectDecision {
+    fn will_redirect(
+        &self,
+        event: &TaskEvent<'_>,
+        response: &ResponseHead,
+        request: Request,
+    ) -> RedirectDecision {
         let url = request.get_url().map(ToString::to_string).unwrap_or_default();
         let task = self.write(event, format!("redirect {} {url}", response.status().as_u16()));
         let hook = lock(&self.0.on_redirect).clone();
