@@ -206,7 +206,7 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        // Tasks hold the context, not this: those that run go on, and their threads end when idle.
+        // Tasks hold the context, not this: those that run go on, and their threads end with them.
         if self.own_queue && self.context.tasks().is_empty() {
             self.close();
         }
@@ -259,7 +259,7 @@ impl SessionBuilder {
         let SessionBuilder { configuration, delegate, queue } = self;
         let own_queue = queue.is_none();
         let queue = queue.unwrap_or_else(DelegateQueue::serial);
-        let context = context(configuration, &queue);
+        let context = context(configuration, &queue, own_queue);
         let events = delegate.as_ref().map(|delegate| Chain::link(Arc::clone(delegate), None));
         Session(Arc::new(Inner {
             context,
@@ -280,7 +280,7 @@ impl fmt::Debug for SessionBuilder {
 }
 
 /// Puts together what the tasks of a session share.
-fn context(configuration: Configuration, queue: &DelegateQueue) -> Arc<Context> {
+fn context(configuration: Configuration, queue: &DelegateQueue, own_queue: bool) -> Arc<Context> {
     Arc::new_cyclic(|weak: &Weak<Context>| {
         let weak = weak.clone();
         let pool = crate::engine::pool::Pool::new(
@@ -303,7 +303,7 @@ fn context(configuration: Configuration, queue: &DelegateQueue) -> Arc<Context> 
             configuration.get_maximum_idle_connections_per_host(),
         );
         let defaults = defaults(&configuration);
-        Context::new(configuration, defaults, pool, Arc::clone(&queue.0), origins, names)
+        Context::new(configuration, defaults, pool, (Arc::clone(&queue.0), own_queue), origins, names)
     })
 }
 

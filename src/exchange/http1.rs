@@ -131,7 +131,8 @@ impl Exchange {
     pub(crate) fn send(&mut self) -> Result<Sending> {
         self.connection.midway = true;
         let sending = self.send_more()?;
-        self.connection.midway = sending != Sending::Complete;
+        // A body that the system has taken the server need not have.
+        self.connection.midway = sending != Sending::Complete || !self.body.is_empty();
         Ok(sending)
     }
 

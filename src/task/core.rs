@@ -105,6 +105,8 @@ pub(crate) struct Context {
     pub(crate) defaults: Vec<(HeaderName, HeaderValue)>,
     pub(crate) pool: Pool,
     pub(crate) lane: Arc<Lane>,
+    /// The lane is this session's alone.
+    own_lane: bool,
     pub(crate) origins: Origins,
     pub(crate) names: Names,
     pub(crate) buffers: Arc<Buffers>,
@@ -136,7 +138,7 @@ impl Context {
         configuration: Configuration,
         defaults: Vec<(HeaderName, HeaderValue)>,
         pool: Pool,
-        lane: Arc<Lane>,
+        (lane, own_lane): (Arc<Lane>, bool),
         origins: Origins,
         names: Names,
     ) -> Self {
@@ -145,6 +147,7 @@ impl Context {
             defaults,
             pool,
             lane,
+            own_lane,
             origins,
             names,
             buffers: Arc::new(Buffers::new()),
@@ -228,6 +231,15 @@ impl Context {
         drop(entry);
         if let Some(at_end) = at_end {
             at_end();
+        }
+    }
+}
+
+impl Drop for Context {
+    /// The session and its last task are gone.
+    fn drop(&mut self) {
+        if self.own_lane {
+            self.lane.close();
         }
     }
 }

@@ -184,15 +184,14 @@ pub fn after_all_others(session: &Session) {
 #[derive(Clone, Default)]
 pub struct Recorder(Arc<Record>);
 
+type OnLine = Arc<dyn Fn(&DataTask, &str) + Send + Sync>;
 type Hook<A, R> = Mutex<Option<Arc<dyn Fn(&DataTask, A) -> R + Send + Sync>>>;
-
-type OnLine = Mutex<Option<Arc<dyn Fn(&DataTask, &str) + Send + Sync>>>;
 
 #[derive(Default)]
 struct Record {
     lines: Mutex<Vec<(u64, String)>>,
     changed: Condvar,
-    on_line: OnLine,
+    on_line: Mutex<Option<OnLine>>,
     on_redirect: Hook<Request, RedirectDecision>,
     on_response: Hook<u16, ResponseDisposition>,
     on_data: Hook<Bytes, Option<Bytes>>,
