@@ -188,7 +188,7 @@ pub(crate) struct Chain {
 }
 
 impl Chain {
-    pub(crate) fn new(delegate: Arc<dyn Delegate>, next: Option<Arc<dyn Events>>) -> Arc<dyn Events> {
+    pub(crate) fn link(delegate: Arc<dyn Delegate>, next: Option<Arc<dyn Events>>) -> Arc<dyn Events> {
         Arc::new(Chain { delegate, next })
     }
 
@@ -269,7 +269,13 @@ impl DelegateQueue {
     /// Runs the events that are queued, and returns how many there were. Does nothing while another
     /// thread runs them.
     pub fn run_pending(&self) -> usize {
-        self.run_until(Some(std::time::Instant::now()))
+        let mut count = 0;
+        // Those that they bring about are for the next time.
+        for _ in 0..self.0.waiting() {
+            let (_, ran) = self.0.turn(self.0.seen(), Some(std::time::Instant::now()));
+            count += usize::from(ran);
+        }
+        count
     }
 
     /// Runs the next event, and waits for one so long at most. False if none came. For programs that
@@ -305,20 +311,15 @@ impl DelegateQueue {
 
     /// Runs events, waiting for more, until the time has passed; returns how many there were.
     pub fn run_for(&self, time: Duration) -> usize {
-        self.run_until(std::time::Instant::now().checked_add(time))
-    }
-
-    fn run_until(&self, until: Option<std::time::Instant>) -> usize {
+        let until = std::time::Instant::now().checked_add(time);
         let mut seen = self.0.seen();
         let mut count = 0;
-        loop {
+        while until.is_none_or(|until| std::time::Instant::now() < until) {
             let (now_seen, ran) = self.0.turn(seen, until);
             count += usize::from(ran);
-            if !ran && now_seen == seen {
-                return count;
-            }
             seen = now_seen;
         }
+        count
     }
 }
 
@@ -332,6 +333,6 @@ impl<K> Task<K> {
     /// Gives the task a delegate of its own, which comes before the session's. False if the task was
     /// started already: then it is too late. The task lets go of it when it has completed.
     pub fn set_delegate(&self, delegate: impl Delegate) -> bool {
-        self.core().change_events(|next| Chain::new(Arc::new(delegate), next))
+        self.core().change_events(|next| Chain::link(Arc::new(delegate), next))
     }
 }

@@ -4,6 +4,7 @@ use crate::configuration::Configuration;
 use crate::connection::idle::Origins;
 use crate::connection::resolve::Names;
 use crate::delegate::{Chain, Delegate, DelegateQueue};
+use crate::engine::events::Subject;
 use crate::error::Result;
 use crate::loader::Loader;
 use crate::proto::coding;
@@ -174,17 +175,20 @@ impl Session {
         let session = Arc::clone(&self.0);
         self.0.context.invalidate(Box::new(move || {
             let lane = Arc::clone(&session.queue.0);
-            lane.post(Box::new(move || {
-                let delegate = lock(&session.delegate).clone();
-                if let Some(delegate) = &delegate {
-                    crate::engine::events::contain(|| delegate.did_become_invalid(None));
-                }
-                // Their drop is the user's code, which may ask this session something.
-                let delegate = (delegate, lock(&session.delegate).take());
-                let events = lock(&session.events).take();
-                crate::engine::events::contain(|| drop((delegate, events)));
-                session.close();
-            }));
+            lane.post(
+                Subject::NONE,
+                Box::new(move || {
+                    let delegate = lock(&session.delegate).clone();
+                    if let Some(delegate) = &delegate {
+                        crate::engine::events::contain(|| delegate.did_become_invalid(None));
+                    }
+                    // Their drop is the user's code, which may ask this session something.
+                    let delegate = (delegate, lock(&session.delegate).take());
+                    let events = lock(&session.events).take();
+                    crate::engine::events::contain(|| drop((delegate, events)));
+                    session.close();
+                }),
+            );
         }));
     }
 }
@@ -202,7 +206,7 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        // Tasks hold the context, not this: those that run go on, and their threads end when idle.
+        // Tasks hold the context, not this: those that run go on, and their threads end with them.
         if self.own_queue && self.context.tasks().is_empty() {
             self.close();
         }
@@ -255,8 +259,8 @@ impl SessionBuilder {
         let SessionBuilder { configuration, delegate, queue } = self;
         let own_queue = queue.is_none();
         let queue = queue.unwrap_or_else(DelegateQueue::serial);
-        let context = context(configuration, &queue);
-        let events = delegate.as_ref().map(|delegate| Chain::new(Arc::clone(delegate), None));
+        let context = context(configuration, &queue, own_queue);
+        let events = delegate.as_ref().map(|delegate| Chain::link(Arc::clone(delegate), None));
         Session(Arc::new(Inner {
             context,
             delegate: Mutex::new(delegate),
@@ -276,7 +280,7 @@ impl fmt::Debug for SessionBuilder {
 }
 
 /// Puts together what the tasks of a session share.
-fn context(configuration: Configuration, queue: &DelegateQueue) -> Arc<Context> {
+fn context(configuration: Configuration, queue: &DelegateQueue, own_queue: bool) -> Arc<Context> {
     Arc::new_cyclic(|weak: &Weak<Context>| {
         let weak = weak.clone();
         let pool = crate::engine::pool::Pool::new(
@@ -299,7 +303,7 @@ fn context(configuration: Configuration, queue: &DelegateQueue) -> Arc<Context> 
             configuration.get_maximum_idle_connections_per_host(),
         );
         let defaults = defaults(&configuration);
-        Context::new(configuration, defaults, pool, Arc::clone(&queue.0), origins, names)
+        Context::new(configuration, defaults, pool, (Arc::clone(&queue.0), own_queue), origins, names)
     })
 }
 

@@ -229,6 +229,7 @@ impl Socket {
     /// The socket as the standard library knows it, for `io::copy` between it and a file. Its
     /// reads wait as long as the last [`set_receive_timeout`](Socket::set_receive_timeout) says,
     /// its writes as long as it takes; `shutdown` wakes both.
+    #[cfg(test)]
     pub(crate) fn stream(&self) -> &TcpStream {
         &self.stream
     }
@@ -250,11 +251,6 @@ impl Socket {
             Err(error) => return Err(error),
         }
         Ok(())
-    }
-
-    /// Gives the socket away. It must not be armed in a poller.
-    pub(crate) fn into_inner(self) -> TcpStream {
-        self.stream
     }
 
     fn receive(
@@ -438,6 +434,7 @@ mod epoll {
         }
 
         /// Forgets the socket. A report of it that a waiting thread has already taken still comes.
+        #[cfg(test)]
         pub(crate) fn disarm(&self, socket: &Socket) -> io::Result<()> {
             socket.in_epoll.0.store(false, Ordering::Relaxed);
             match epoll::delete(&self.epoll, socket) {
@@ -551,6 +548,7 @@ mod portable {
         }
 
         /// Forgets the socket.
+        #[cfg(test)]
         pub(crate) fn disarm(&self, socket: &Socket) -> io::Result<()> {
             leave(lock(&socket.in_portable.0).take());
             Ok(())

@@ -506,7 +506,8 @@ fn what_comes_between_two_exchanges_costs_the_connection() {
         }
     };
     every_way(handler, |client| {
-        (late.close(), sent.close());
+        late.close();
+        sent.close();
         let before = sent.reached();
         assert_eq!(client.get("/").unwrap().bytes(), "good");
         late.open();

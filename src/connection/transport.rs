@@ -9,7 +9,9 @@ use super::buffer::Buffer;
 use super::tls::{Decrypted, Handshake, TlsInfo, TlsSettings, TlsStream};
 use crate::error::{Error, ErrorKind};
 use crate::sync::{Arc, Mutex, lock};
-use crate::sys::{Interest, Patience, Socket};
+#[cfg(feature = "tls")]
+use crate::sys::Interest;
+use crate::sys::{Patience, Socket};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 
@@ -90,8 +92,10 @@ pub(crate) struct Connection {
     drained: bool,
     /// How many exchanges it has carried.
     pub(crate) exchanges: u32,
-    /// A request has gone out in part. A connection that ends there is reset.
-    pub(crate) mid_request: bool,
+    /// In the middle of a request or of the body of a response. A connection that ends there is reset:
+    /// nobody is to wait for a peer that neither reads nor says so. Linux leaves one that found our
+    /// window closed to its probes for a minute, if the last receive was overtaken by `shutdown`.
+    pub(crate) midway: bool,
 }
 
 #[cfg(feature = "tls")]
@@ -120,7 +124,7 @@ impl Connection {
             info,
             drained: true,
             exchanges: 0,
-            mid_request: false,
+            midway: false,
         }
     }
 
@@ -397,7 +401,7 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         self.input.clear();
-        if self.mid_request {
+        if self.midway {
             self.socket.reset_on_close();
         }
         #[cfg(feature = "tls")]

@@ -296,17 +296,6 @@ impl<W, O: Clone> Claim<W, O> {
         }
     }
 
-    /// As [`lend`](Claim::lend), without waiting: the waker is woken when it is worth asking again,
-    /// and the deadline says when it is so at the latest.
-    pub(crate) fn try_lend(&self, terms: Terms, bell: &Waker) -> Result<Lend<W, O>, Option<Instant>> {
-        let mut state = lock(&self.state);
-        let result = state.try_lend(terms);
-        if result.is_err() {
-            state.add_bell(bell);
-        }
-        result
-    }
-
     /// Has the waker woken when the outcome is set, or when it is worth looking again.
     pub(crate) fn on_change(&self, bell: &Waker) {
         let mut state = lock(&self.state);
@@ -408,16 +397,18 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
+    fn until(until: Option<Instant>) -> Terms {
+        Terms { until, reader: false, take_over: true }
+    }
+
     #[test]
     fn a_lender_whose_time_is_up_leaves_parked_work_alone() {
         let claim: Claim<&str, ()> = Claim::new("work");
         claim.enter();
         let past = Some(Instant::now() - Duration::from_secs(1));
-        let Lend::Work(work) = claim.lend(Terms { until: past, reader: false, take_over: true }) else {
-            panic!("what is unstarted is started")
-        };
+        let Lend::Work(work) = claim.lend(until(past)) else { panic!("what is unstarted is started") };
         assert!(claim.give_back(work, Rest::Parked).is_none());
-        assert!(matches!(claim.lend(Terms { until: past, reader: false, take_over: true }), Lend::Expired));
+        assert!(matches!(claim.lend(until(past)), Lend::Expired));
         assert_eq!(claim.leave(), Leave::Nothing);
     }
 
@@ -426,13 +417,23 @@ mod tests {
         let claim: Claim<&str, ()> = Claim::new("work");
         claim.enter();
         let past = Some(Instant::now() - Duration::from_secs(1));
-        let Lend::Work(work) = claim.lend(Terms { until: past, reader: false, take_over: true }) else {
-            panic!("what is unstarted is started")
-        };
+        let Lend::Work(work) = claim.lend(until(past)) else { panic!("what is unstarted is started") };
         assert!(claim.give_back(work, Rest::Waiting(None)).is_none());
         assert_eq!(claim.notify(), Notify::Nothing);
-        assert!(matches!(claim.lend(Terms { until: past, reader: false, take_over: true }), Lend::Expired));
+        assert!(matches!(claim.lend(until(past)), Lend::Expired));
         assert_eq!(claim.leave(), Leave::Enqueue);
         assert_eq!(claim.claim_queued(), Some("work"));
+    }
+
+    #[test]
+    fn work_that_yields_goes_to_a_lender_that_takes_nothing_over() {
+        let claim: Claim<&str, ()> = Claim::new("work");
+        assert_eq!(claim.notify(), Notify::Enqueue);
+        claim.enter();
+        let Some(work) = claim.claim_queued() else { panic!("a worker takes it") };
+        assert_eq!(claim.requeue(work), Ok(Notify::Nothing));
+        let lent =
+            claim.lend(Terms { take_over: false, ..until(Some(Instant::now() + Duration::from_secs(10))) });
+        assert!(matches!(lent, Lend::Work("work")), "the lender was told and the pool was not");
     }
 }

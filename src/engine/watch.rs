@@ -17,6 +17,9 @@ use std::io;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+/// Visits the sockets that a job waits for.
+pub(crate) type Sources<'a> = dyn FnMut(&mut dyn FnMut(&Socket, Interest)) + 'a;
+
 /// See the module's documentation.
 pub(crate) struct Watch {
     poller: OnceLock<Poller>,
@@ -51,7 +54,7 @@ impl Watch {
         &self,
         id: u64,
         job: Arc<dyn Job>,
-        sources: &mut dyn FnMut(&mut dyn FnMut(&Socket, Interest)),
+        sources: &mut Sources<'_>,
         deadline: Option<Instant>,
     ) -> io::Result<()> {
         let poller = self.poller()?;

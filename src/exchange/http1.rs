@@ -129,9 +129,10 @@ impl Exchange {
 
     /// Sends as much of the request as the socket takes, for a turn.
     pub(crate) fn send(&mut self) -> Result<Sending> {
-        self.connection.mid_request = true;
+        self.connection.midway = true;
         let sending = self.send_more()?;
-        self.connection.mid_request = sending != Sending::Complete;
+        // A body that the system has taken the server need not have.
+        self.connection.midway = sending != Sending::Complete || !self.body.is_empty();
         Ok(sending)
     }
 
@@ -227,6 +228,7 @@ impl Exchange {
     /// From here on a body comes.
     pub(crate) fn begin_body(&mut self, framing: Framing, persistent: bool) {
         self.decoder = Some(BodyDecoder::new(framing));
+        self.connection.midway = true;
         self.persistent = persistent;
     }
 
@@ -339,6 +341,8 @@ impl Exchange {
                 ));
             }
         }
+        // The end of the connection was the end of the body.
+        self.connection.midway = !self.complete;
         Ok(Body::End)
     }
 
@@ -367,8 +371,10 @@ impl Exchange {
     }
 
     /// The exchange is over. Its connection goes to the next one, if it may.
-    pub(crate) fn finish(self, now: Instant) {
-        if self.is_done() && self.complete && self.persistent {
+    pub(crate) fn finish(mut self, now: Instant) {
+        let complete = self.is_done() && self.complete;
+        self.connection.midway &= !complete;
+        if complete && self.persistent {
             self.permit.put_back(self.connection, now);
         } else {
             // The connection first, so that whoever gets the permit finds it gone.

@@ -116,7 +116,7 @@ impl Loader {
         let asked_for = configuration.automatic_decoding
             && !configuration.additional_headers.contains_key(ACCEPT_ENCODING)
             && !self.request(core).get_headers().contains_key(ACCEPT_ENCODING);
-        if !asked_for || !head.headers.contains_key(CONTENT_ENCODING) {
+        if !asked_for || !head.decoded {
             return Ok(None);
         }
         Decoder::for_encoding(head.headers.get_all(CONTENT_ENCODING).iter().map(|value| value.as_bytes()))
@@ -139,7 +139,7 @@ impl Loader {
                 if sending && self.waits_to_send(&mut receiving) {
                     return Ok(Flow::Stay(Step::Body(receiving), Pause::Io));
                 }
-                return self.received(receiving, core);
+                return self.received(*receiving, core);
             }
             let patience = if sending { Patience::Never } else { self.clock.patience(mode) };
             let events = receiving.events.clone();
@@ -232,7 +232,7 @@ impl Loader {
                     // What may be left is an end of the framing, which nobody may come for.
                     if receiving.is_taken() && !receiving.exchange.is_sending() {
                         let head = Arc::clone(&receiving.head);
-                        self.finish(receiving, core);
+                        self.finish(*receiving, core);
                         return Ok(ReadStep::Last(count, without_body(head)));
                     }
                     receiving.reading = false;
@@ -258,7 +258,7 @@ impl Loader {
                 return Ok(ReadStep::Park(self.clock.deadline(true)));
             }
             let head = Arc::clone(&receiving.head);
-            self.finish(receiving, core);
+            self.finish(*receiving, core);
             return Ok(ReadStep::Done(without_body(head)));
         }
     }
@@ -275,7 +275,7 @@ impl Loader {
     }
 
     /// All of the body was received.
-    fn received(&mut self, mut receiving: Box<Receiving>, core: &Arc<TaskCore>) -> Result<Flow> {
+    fn received(&mut self, mut receiving: Receiving, core: &Arc<TaskCore>) -> Result<Flow> {
         let head = Arc::clone(&receiving.head);
         let collected = std::mem::take(&mut receiving.collected);
         let told = receiving.events.is_some();
@@ -304,7 +304,7 @@ impl Loader {
     }
 
     /// The connection goes back, before anybody learns that the task is over.
-    fn finish(&mut self, mut receiving: Box<Receiving>, core: &Arc<TaskCore>) {
+    fn finish(&mut self, mut receiving: Receiving, core: &Arc<TaskCore>) {
         let now = self.clock.progress();
         if let Some(transaction) = self.measure() {
             transaction.response_end = Some(now);
@@ -351,13 +351,21 @@ impl Receiving {
         let body = self.next_piece(patience)?;
         match body {
             Body::Piece if self.decoder.is_none() => {
-                let announced = self.exchange.remaining();
-                self.reserve(announced.max(self.exchange.piece().len() as u64))?;
-                let piece = self.exchange.piece();
-                let count = piece.len();
-                self.collected.extend_from_slice(piece);
-                self.decoded += count as u64;
-                self.exchange.take(count);
+                let coming = self.exchange.remaining();
+                if self.collected.is_empty() || coming > self.exchange.piece().len() as u64 {
+                    self.reserve(coming)?;
+                }
+                while !self.exchange.piece().is_empty() {
+                    self.grow();
+                    let room = self.collected.capacity() - self.collected.len();
+                    let count = self.exchange.piece().len().min(room);
+                    self.collected.extend_from_slice(self.exchange.piece().get(..count).unwrap_or_default());
+                    self.decoded += count as u64;
+                    self.exchange.take(count);
+                    if self.collected.len() > self.limit {
+                        return Err(too_large_error(self.limit));
+                    }
+                }
                 self.ended = self.exchange.is_done();
             }
             Body::Piece => {
@@ -387,15 +395,22 @@ impl Receiving {
         Ok(())
     }
 
+    /// Makes room for more of a body whose length nobody has announced: in growing steps, or all of
+    /// it would be copied with each piece. One byte more than there may be shows that there is more.
+    fn grow(&mut self) {
+        let len = self.collected.len();
+        if self.collected.capacity() == len {
+            let room = self.limit.saturating_sub(len).max(1);
+            self.collected.reserve_exact(len.clamp(PIECE, 8 * 1024 * 1024).min(room));
+        }
+    }
+
     /// Decodes some of the piece. False when there is no more of it.
     fn decode_into_collected(&mut self) -> Result<bool> {
-        let Some(decoder) = self.decoder.as_mut() else { return Ok(false) };
-        if self.collected.capacity() == self.collected.len() {
-            let more = self.collected.len().clamp(PIECE, 8 * 1024 * 1024);
-            // One byte beyond the limit tells whether there is more than that.
-            let room = self.limit.saturating_sub(self.collected.len()).saturating_add(1);
-            self.collected.reserve_exact(more.min(room));
+        if self.decoder.is_some() {
+            self.grow();
         }
+        let Some(decoder) = self.decoder.as_mut() else { return Ok(false) };
         let before = self.collected.len();
         let progress = decoder.decode_to_vec(self.exchange.piece(), &mut self.collected)?;
         let after = self.collected.len();
@@ -447,6 +462,10 @@ impl Receiving {
             }
             (Body::End, None) => self.ended = true,
             (Body::Nothing | Body::Framing, _) => {}
+        }
+        // A few bytes must not keep the memory of many while they wait for the delegate.
+        if target.len() < target.capacity() / 2 {
+            target.shrink_to_fit();
         }
         self.decoded += target.len() as u64;
         Ok((body, target.into()))

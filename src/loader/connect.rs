@@ -85,7 +85,9 @@ impl Loader {
                 // A thread that polled for it has left it to be interrupted, and may be gone.
                 core.set_interrupt(None);
                 let connection = Box::new(Connection::new(socket, Arc::clone(&core.context.buffers)));
-                log::debug!("task {}: connected to {:?}", core.id, connection.info().remote);
+                if let Some(remote) = connection.info().remote {
+                    log::debug!("task {}: connected to {remote}", core.id);
+                }
                 if let Some(transaction) = self.measure() {
                     transaction.connect_end = Some(now);
                 }
@@ -184,12 +186,13 @@ impl Loader {
         core: &Arc<TaskCore>,
     ) -> Result<Flow> {
         let (head, persistent) = self.encode(core)?;
-        let ConnectionInfo { local, remote, tls_version, tls_cipher_suite, .. } = *connection.info();
+        let ConnectionInfo { local, remote, tls_version, tls_cipher_suite, tls_resumed } = *connection.info();
         if let Some(transaction) = self.measure() {
             transaction.local_address = local;
             transaction.remote_address = remote;
             transaction.tls_version = tls_version;
             transaction.tls_cipher_suite = tls_cipher_suite;
+            transaction.is_tls_resumed = tls_resumed;
             transaction.request_header_bytes = head.len() as u64;
         }
         let request = self.request(core);

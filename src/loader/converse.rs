@@ -142,11 +142,16 @@ impl Loader {
             // A server may do without the rest. Its answer counts, and tells whether it is complete.
             Err(error) => {
                 log::debug!("task {}: the rest of the request was not wanted ({error})", core.id);
-                exchange.abandon_body();
+                self.give_up_sending(exchange);
             }
         }
         self.count_sent(exchange, core);
         exchange.is_sending()
+    }
+
+    fn give_up_sending(&mut self, exchange: &mut Exchange) {
+        exchange.abandon_body();
+        self.sent();
     }
 
     /// Counts what went out of the body.
@@ -229,11 +234,7 @@ impl Loader {
         // RFC 9112, section 9.5: an error before the request was out says that the rest of it is not
         // wanted. Other answers do not (section 7.5 of RFC 9110).
         if !self.conversation.sent && (!head.status.is_success() || exchange.is_held()) {
-            exchange.abandon_body();
-            let now = Instant::now();
-            if let Some(transaction) = self.measure() {
-                transaction.request_end = Some(now);
-            }
+            self.give_up_sending(&mut exchange);
         }
         let version = head.version;
         let status = head.status;
@@ -259,17 +260,16 @@ impl Loader {
     ) -> Result<ResponseHead> {
         let content_length = match body {
             Some(Framing::Length(length)) => Some(length),
-            Some(Framing::None) => {
-                crate::proto::http1::framing::content_length(&head.headers).unwrap_or(None)
-            }
+            Some(Framing::None) => head.content_length().unwrap_or(None),
             _ => None,
         };
         Ok(ResponseHead {
             status: head.status,
             version: head.version,
-            headers: head.headers,
             url: self.request(core).check()?.clone(),
-            decoded: false,
+            // Whether it is: that is found out when the response is delivered.
+            decoded: head.is_encoded(),
+            headers: head.headers,
             content_length,
             trailers: OnceLock::new(),
         })

@@ -19,6 +19,7 @@ mod retry;
 
 use crate::connection::dial::Dial;
 use crate::connection::idle::{Permit, Ticket};
+#[cfg(feature = "tls")]
 use crate::connection::transport::Connection;
 use crate::disposition::{RedirectDecision, ResponseDisposition};
 use crate::error::{Error, Result};
@@ -92,7 +93,7 @@ enum Pause {
 type Slot = Arc<Mutex<Option<Answer>>>;
 
 enum Answer {
-    Redirect(RedirectDecision),
+    Redirect(Box<RedirectDecision>),
     Response(ResponseDisposition),
 }
 
@@ -191,11 +192,11 @@ impl Loader {
     ) {
         let slot = Arc::clone(&self.answer);
         let asker = Arc::clone(core);
-        core.context.post(Box::new(move || {
+        core.post(Box::new(move || {
             let answer = if asker.is_settled() {
                 default
             } else {
-                crate::engine::events::contain(|| asker.asked(|| ask(events.as_ref(), &asker)))
+                crate::engine::events::contain(|| asker.within_event(|| ask(events.as_ref(), &asker)))
                     .unwrap_or(default)
             };
             *lock(&slot) = Some(answer);

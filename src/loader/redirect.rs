@@ -46,7 +46,8 @@ impl Loader {
             Redirect::Deliver => return self.begin_response(exchange, head, core),
             Redirect::Follow(new) => new,
         };
-        let own = match same_origin(asked.url, &new.url) && !has_credentials(&new.url) && !rules.strip_always {
+        let own = match same_origin(asked.url, &new.url) && !has_credentials(&new.url) && !rules.strip_always
+        {
             true => url_credentials(request, asked.url)?,
             false => None,
         };
@@ -59,8 +60,8 @@ impl Loader {
                 self.ask(
                     core,
                     events,
-                    move |events, core| Answer::Redirect(events.will_redirect(core, &shown, asked)),
-                    Answer::Redirect(RedirectDecision::Follow(proposed.clone())),
+                    move |events, core| Answer::Redirect(Box::new(events.will_redirect(core, &shown, asked))),
+                    Answer::Redirect(Box::new(RedirectDecision::Follow(proposed.clone()))),
                 );
                 Ok(Flow::Go(Step::Redirecting(exchange, head, Box::new(proposed))))
             }
@@ -74,24 +75,22 @@ impl Loader {
         proposed: Box<Request>,
         core: &Arc<TaskCore>,
     ) -> Result<Flow> {
-        match self.answered() {
-            None => {
-                self.check(false, core, &|_| "waiting for the delegate to decide on a redirect".into())?;
-                Ok(Flow::Stay(Step::Redirecting(exchange, head, proposed), Pause::Answer))
+        let Some(answer) = self.answered() else {
+            self.check(false, core, &|_| "waiting for the delegate to decide on a redirect".into())?;
+            return Ok(Flow::Stay(Step::Redirecting(exchange, head, proposed), Pause::Answer));
+        };
+        self.clock.touch();
+        let decision = match answer {
+            Answer::Redirect(decision) => *decision,
+            Answer::Response(_) => RedirectDecision::Follow(*proposed),
+        };
+        match decision {
+            RedirectDecision::Follow(request) => self.follow(exchange, request, core),
+            RedirectDecision::Stop => {
+                // The event that showed it may be about to let go of it.
+                let head = Arc::try_unwrap(head).unwrap_or_else(|shared| copied(&shared));
+                self.begin_response(exchange, head, core)
             }
-            Some(Answer::Redirect(RedirectDecision::Stop)) => {
-                self.clock.touch();
-                match Arc::try_unwrap(head) {
-                    Ok(head) => self.begin_response(exchange, head, core),
-                    // The event that showed it is about to let go of it.
-                    Err(shared) => self.begin_response(exchange, copied(&shared), core),
-                }
-            }
-            Some(Answer::Redirect(RedirectDecision::Follow(request))) => {
-                self.clock.touch();
-                self.follow(exchange, request, core)
-            }
-            Some(Answer::Response(_)) => self.follow(exchange, *proposed, core),
         }
     }
 

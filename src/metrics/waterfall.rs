@@ -234,10 +234,9 @@ fn three_digits(value: u128, unit: u128, name: &str, f: &mut fmt::Formatter<'_>)
 
 #[cfg(test)]
 mod tests {
-    use super::super::{TaskInterval, TransactionMetrics};
+    use super::super::TransactionMetrics;
     use super::*;
     use http::{Method, StatusCode};
-    use std::time::SystemTime;
     use url::Url;
 
     /// A transaction whose phases begin and end so many microseconds after a base, in order.

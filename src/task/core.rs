@@ -15,9 +15,9 @@ use crate::connection::tls::TlsSettings;
 use crate::connection::transport::Buffers;
 use crate::disposition::{RedirectDecision, ResponseDisposition};
 use crate::engine::claim::{Claim, Leave, Lend, Notify, Rest, Terms};
-use crate::engine::events::{Event, Lane, contain};
+use crate::engine::events::{Event, Lane, Subject, contain};
 use crate::engine::pool::{Job, Pool};
-use crate::engine::watch::IdHasher;
+use crate::engine::watch::{IdHasher, Sources};
 use crate::error::{Error, ErrorKind};
 use crate::head::ResponseHead;
 use crate::metrics::TaskMetrics;
@@ -60,16 +60,6 @@ pub(crate) enum Mode {
     Blocking { until: Option<Instant> },
 }
 
-impl Mode {
-    /// Whether a long run has to end here: for the sake of others, or because its time is up.
-    pub(crate) fn is_over(self) -> bool {
-        match self {
-            Mode::Parking => true,
-            Mode::Blocking { until } => passed(until),
-        }
-    }
-}
-
 /// How far the work came.
 pub(crate) enum Advance {
     /// It is over.
@@ -106,12 +96,17 @@ pub(crate) trait Events: Send + Sync {
     fn did_complete(&self, core: &Arc<TaskCore>, error: Option<&Error>);
 }
 
+/// About what a piece of a body takes in memory besides its bytes, while it is on its way to the delegate.
+const PIECE_COST: usize = 512;
+
 /// What the tasks of one session share.
 pub(crate) struct Context {
     pub(crate) configuration: Configuration,
     pub(crate) defaults: Vec<(HeaderName, HeaderValue)>,
     pub(crate) pool: Pool,
     pub(crate) lane: Arc<Lane>,
+    /// The lane is this session's alone.
+    own_lane: bool,
     pub(crate) origins: Origins,
     pub(crate) names: Names,
     pub(crate) buffers: Arc<Buffers>,
@@ -143,7 +138,7 @@ impl Context {
         configuration: Configuration,
         defaults: Vec<(HeaderName, HeaderValue)>,
         pool: Pool,
-        lane: Arc<Lane>,
+        (lane, own_lane): (Arc<Lane>, bool),
         origins: Origins,
         names: Names,
     ) -> Self {
@@ -152,6 +147,7 @@ impl Context {
             defaults,
             pool,
             lane,
+            own_lane,
             origins,
             names,
             buffers: Arc::new(Buffers::new()),
@@ -165,11 +161,11 @@ impl Context {
 
     /// Has the delegate's queue run something. Where that means here and now, a worker that does it
     /// is stuck in the program's code, and others take its place.
-    pub(crate) fn post(&self, event: Event) {
+    pub(crate) fn post(&self, subject: Subject, event: Event) {
         if self.lane.is_inline() {
-            self.pool.shared().blocking(|| self.lane.post(event));
+            self.pool.shared().blocking(|| self.lane.post(subject, event));
         } else {
-            self.lane.post(event);
+            self.lane.post(subject, event);
         }
     }
 
@@ -235,6 +231,15 @@ impl Context {
         drop(entry);
         if let Some(at_end) = at_end {
             at_end();
+        }
+    }
+}
+
+impl Drop for Context {
+    /// The session and its last task are gone.
+    fn drop(&mut self) {
+        if self.own_lane {
+            self.lane.close();
         }
     }
 }
@@ -319,8 +324,8 @@ struct Shared {
     handlers: Vec<Handler>,
     collected: Vec<u8>,
     undelivered: usize,
-    /// The thread on which the delegate does what the task waits for.
-    asked: Option<ThreadId>,
+    /// The thread on which the delegate is told or asked something.
+    told_on: Option<ThreadId>,
 }
 
 enum Handler {
@@ -363,7 +368,7 @@ impl TaskCore {
                 handlers: Vec::new(),
                 collected: Vec::new(),
                 undelivered: 0,
-                asked: None,
+                told_on: None,
             }),
             interrupt: Mutex::new(Vec::new()),
             suspended: AtomicBool::new(true),
@@ -592,8 +597,8 @@ impl TaskCore {
         if let Some(outcome) = self.claim.outcome() {
             return Some(outcome);
         }
-        if self.is_asked_here() {
-            return Some(Err(own_question()));
+        if self.is_told_here() {
+            return Some(Err(within_own_event()));
         }
         self.count_start();
         self.lend(until, false).map(|lent| match lent {
@@ -605,8 +610,8 @@ impl TaskCore {
 
     /// Waits for the head, with the body left to be read; or for the outcome if there is no more.
     pub(crate) fn open(self: &Arc<Self>) -> Opened {
-        if self.is_asked_here() {
-            return Opened::Outcome(Err(own_question()));
+        if self.is_told_here() {
+            return Opened::Outcome(Err(within_own_event()));
         }
         self.bypass.store(true, Ordering::Release);
         if self.streaming.swap(true, Ordering::AcqRel) {
@@ -634,33 +639,17 @@ impl TaskCore {
     }
 
     fn lend(self: &Arc<Self>, until: Option<Instant>, held: bool) -> Option<Lent> {
-        let lane = &self.context.lane;
-        let mine = lane.is_mine();
-        if mine && !lane.runs_on_workers() {
+        if self.context.lane.is_mine() {
             return self.attend(until, held);
         }
         self.claim.enter();
-        let bell = mine.then(|| lane.waker());
-        let mut seen = if mine { lane.seen() } else { 0 };
         let lenders = self.context.lenders.fetch_add(1, Ordering::Relaxed) + 1;
         let lent = loop {
             // One thread that waits for one of very many leaves them to the workers, which serve
             // what is ready in one go. Where there are about as many threads as tasks each runs its
             // own, and the hop from a worker is saved.
             let take_over = self.context.pool.load() <= 2 * lenders;
-            let terms = Terms { until, reader: held, take_over };
-            let lend = match &bell {
-                None => self.claim.lend(terms),
-                Some(bell) => match self.claim.try_lend(terms, bell) {
-                    Ok(lend) => lend,
-                    // The thread whose wait this is would run the events: so it does.
-                    Err(deadline) => {
-                        (seen, _) = lane.turn(seen, deadline);
-                        continue;
-                    }
-                },
-            };
-            match lend {
+            match self.claim.lend(Terms { until, reader: held, take_over }) {
                 Lend::Outcome(outcome) => break Some(Lent::Outcome(outcome)),
                 Lend::Expired => break None,
                 Lend::Work(work) => match self.run_lent(work, until) {
@@ -701,11 +690,11 @@ impl TaskCore {
                     return Some(Lent::Streaming(work));
                 }
             }
-            let (now_seen, ran) = lane.turn(seen, until);
-            if !ran && now_seen == seen {
+            // However many events there are to run.
+            if until.is_some_and(|until| Instant::now() >= until) {
                 return None;
             }
-            seen = now_seen;
+            (seen, _) = lane.turn(seen, until);
         }
     }
 
@@ -831,11 +820,7 @@ impl TaskCore {
         }
     }
 
-    fn park(
-        self: &Arc<Self>,
-        sources: &mut dyn FnMut(&mut dyn FnMut(&Socket, Interest)),
-        deadline: Option<Instant>,
-    ) {
+    fn park(self: &Arc<Self>, sources: &mut Sources<'_>, deadline: Option<Instant>) {
         let job = Arc::clone(self) as Arc<dyn Job>;
         self.watched.store(true, Ordering::Release);
         if let Err(error) = self.context.pool.watch().park(self.id, job, sources, deadline) {
@@ -928,7 +913,7 @@ impl TaskCore {
             None => self.report(handlers),
             Some(events) => {
                 let core = Arc::clone(self);
-                self.context.post(Box::new(move || {
+                self.post(Box::new(move || {
                     lock(&core.shared).completed = true;
                     contain(|| events.did_finish_collecting(&core, &metrics));
                     if !bypass {
@@ -963,7 +948,9 @@ impl TaskCore {
 
     fn deliver(&self, handler: Handler, outcome: Outcome) {
         match handler {
-            Handler::Lane(handler) => self.context.post(Box::new(move || handler(outcome))),
+            Handler::Lane(handler) => {
+                self.context.post(Subject::NONE, Box::new(move || handler(outcome)));
+            }
             Handler::Direct(handler) => handler(outcome),
         }
     }
@@ -1050,22 +1037,28 @@ impl TaskCore {
         tell: impl FnOnce(&dyn Events, &Arc<TaskCore>) + Send + 'static,
     ) {
         let core = Arc::clone(self);
-        self.context.post(Box::new(move || {
+        self.post(Box::new(move || {
             if core.is_told() {
-                contain(|| tell(events.as_ref(), &core));
+                contain(|| core.within_event(|| tell(events.as_ref(), &core)));
             }
         }));
     }
 
+    /// Runs an event of this task on the delegate lane.
+    pub(crate) fn post(self: &Arc<Self>, event: Event) {
+        self.context.post(Subject::of(self), event);
+    }
+
     /// Hands a piece of the body to the delegate. What it does not want is collected.
     pub(crate) fn tell_data(self: &Arc<Self>, events: Arc<dyn Events>, data: Bytes, limit: usize) {
-        let size = data.len();
+        // What it costs, which is more than its bytes if there are few of them.
+        let size = data.len() + PIECE_COST;
         lock(&self.shared).undelivered += size;
         let core = Arc::clone(self);
-        self.context.post(Box::new(move || {
+        self.post(Box::new(move || {
             let mut unwanted = None;
             if core.is_told() {
-                let receive = || core.asked(|| events.did_receive_data(&core, data));
+                let receive = || core.within_event(|| events.did_receive_data(&core, data));
                 unwanted = contain(receive).flatten();
             }
             let mut shared = lock(&core.shared);
@@ -1086,27 +1079,26 @@ impl TaskCore {
         }));
     }
 
-    /// Runs a method of the delegate that the task waits for.
-    pub(crate) fn asked<T>(&self, ask: impl FnOnce() -> T) -> T {
-        struct Answered<'a>(&'a TaskCore, Option<ThreadId>);
-        impl Drop for Answered<'_> {
+    /// Runs a method of the delegate, which cannot wait for this task: it is not over before the
+    /// method has returned.
+    pub(crate) fn within_event<T>(&self, run: impl FnOnce() -> T) -> T {
+        struct Left<'a>(&'a TaskCore);
+        impl Drop for Left<'_> {
             fn drop(&mut self) {
-                lock(&self.0.shared).asked = self.1;
+                lock(&self.0.shared).told_on = None;
             }
         }
-        // They nest when one of them waits for another task.
-        let outer = lock(&self.shared).asked.replace(std::thread::current().id());
-        let _answered = Answered(self, outer);
-        ask()
+        lock(&self.shared).told_on = Some(std::thread::current().id());
+        let _left = Left(self);
+        run()
     }
 
-    /// Whether this thread is in a method of the delegate that the task waits for: it would wait for
-    /// itself.
-    pub(crate) fn is_asked_here(&self) -> bool {
-        lock(&self.shared).asked == Some(std::thread::current().id()) && !self.claim.is_settled()
+    /// Whether this thread is in such a method.
+    pub(crate) fn is_told_here(&self) -> bool {
+        lock(&self.shared).told_on == Some(std::thread::current().id()) && !self.claim.is_settled()
     }
 
-    /// How many bytes are on their way to the delegate.
+    /// How many bytes of memory are on their way to the delegate.
     pub(crate) fn undelivered(&self) -> usize {
         if self.observed.load(Ordering::Acquire) { lock(&self.shared).undelivered } else { 0 }
     }
@@ -1224,10 +1216,10 @@ fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
 }
 
 /// The error of waiting for oneself.
-pub(crate) fn own_question() -> Error {
+pub(crate) fn within_own_event() -> Error {
     Error::new(
         ErrorKind::ResourceUnavailable,
-        "waiting for a task inside a method of its delegate that the task itself waits for; \
+        "waiting for a task inside a method of its own delegate, which would wait for itself; \
          return from the method first",
     )
 }

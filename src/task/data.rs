@@ -1,6 +1,6 @@
 //! Data tasks: a request, and its response in memory or through a reader.
 
-use super::core::{Opened, TaskCore, own_question};
+use super::core::{Opened, TaskCore, within_own_event};
 use super::{Pending, Task};
 use crate::error::{Error, ErrorKind, Result};
 use crate::response::Response;
@@ -23,9 +23,9 @@ impl DataTask {
     ///
     /// A task that nobody runs is run on the calling thread. `wait` may be called from any thread,
     /// from several at once, before or after the end, and inside a callback of the same session; each
-    /// call gives the same result. Only a method of the delegate that this very task waits for (its
-    /// answer to a redirect or a response, or a piece of the body) cannot wait for it, and gets an
-    /// error of [`ErrorKind::ResourceUnavailable`]; the task goes on. A response with an error status is a response, not an error
+    /// call gives the same result. Only a method of the delegate that is told something of this very
+    /// task before its end cannot wait for it, and gets an error of
+    /// [`ErrorKind::ResourceUnavailable`]; the task goes on. A response with an error status is a response, not an error
     /// ([`Response::error_for_status`]).
     ///
     /// # Errors
@@ -167,8 +167,8 @@ pub fn wait_any<'a>(
             if let Some(outcome) = task.core().outcome() {
                 return Some((index, outcome));
             }
-            if task.core().is_asked_here() {
-                return Some((index, Err(own_question())));
+            if task.core().is_told_here() {
+                return Some((index, Err(within_own_event())));
             }
             task.core().on_change(sleeper.waker());
         }

@@ -51,6 +51,18 @@ pub fn in_all_ways(test: impl Fn(Transport, Runner)) {
     });
 }
 
+/// The same, all at once, for tests that wait for time to pass.
+pub fn in_all_ways_at_once(test: impl Fn(Transport, Runner) + Sync) {
+    thread::scope(|scope| {
+        for transport in [Transport::Tcp, Transport::Tls] {
+            for runner in [Runner::Lender, Runner::Worker] {
+                let test = &test;
+                scope.spawn(move || test(transport, runner));
+            }
+        }
+    });
+}
+
 impl Runner {
     /// Starts a task. What is returned gives its result.
     pub fn start(self, task: &DataTask) -> Running {
@@ -172,13 +184,14 @@ pub fn after_all_others(session: &Session) {
 #[derive(Clone, Default)]
 pub struct Recorder(Arc<Record>);
 
+type OnLine = Arc<dyn Fn(&DataTask, &str) + Send + Sync>;
 type Hook<A, R> = Mutex<Option<Arc<dyn Fn(&DataTask, A) -> R + Send + Sync>>>;
 
 #[derive(Default)]
 struct Record {
     lines: Mutex<Vec<(u64, String)>>,
     changed: Condvar,
-    on_line: Mutex<Option<Arc<dyn Fn(&DataTask, &str) + Send + Sync>>>,
+    on_line: Mutex<Option<OnLine>>,
     on_redirect: Hook<Request, RedirectDecision>,
     on_response: Hook<u16, ResponseDisposition>,
     on_data: Hook<Bytes, Option<Bytes>>,

@@ -15,6 +15,7 @@ mod builder;
 mod certs;
 mod client;
 mod connection;
+mod flood;
 mod gate;
 mod independent;
 mod pattern;
@@ -31,12 +32,14 @@ mod worker;
 #[cfg(feature = "tls")]
 pub mod harness;
 pub mod process;
+pub mod script;
 
 pub use builder::{Admission, Builder};
 pub use certs::{Ca, Certs, ca};
 pub use client::{
     Client, WAYS, Way, configuration_for, error_within, eventually, every_way, over_both, result_by,
 };
+pub use flood::Flood;
 pub use gate::Gate;
 pub use independent::{Independent, independent};
 pub use pattern::{assert_pattern, first_mismatch, gzip, pattern, pattern_at};

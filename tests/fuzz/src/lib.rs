@@ -5,21 +5,26 @@
 
 #![allow(dead_code)]
 
-#[path = "../../../src/error.rs"]
-mod error;
-#[path = "../../../src/head.rs"]
-mod head;
-#[path = "../../../src/proto/http1/mod.rs"]
-mod http1;
-#[path = "../../../src/proto/redirect.rs"]
-mod redirect;
+#[path = "../../../src"]
+mod library {
+    pub(crate) mod error;
+    pub(crate) mod head;
+    pub(crate) mod header;
+    pub(crate) mod proto;
+}
+
+// Where those files expect each other to be.
+use library::proto::{http1, redirect};
+use library::{error, head, header};
 
 mod check_chunked;
+mod check_coding;
 mod check_head;
 mod check_location;
 mod pieces;
 
 pub use check_chunked::chunked_body;
+pub use check_coding::coding;
 pub use check_head::response_head;
 pub use check_location::location;
 
@@ -45,6 +50,11 @@ mod corpus {
     #[test]
     fn chunked_body() {
         run("chunked_body", super::chunked_body);
+    }
+
+    #[test]
+    fn coding() {
+        run("coding", super::coding);
     }
 
     #[test]
