@@ -247,11 +247,18 @@ impl<W, O: Clone> Claim<W, O> {
 
     /// As [`lend`](Claim::lend), without waiting: the waker is woken when it is worth asking again,
     /// and the deadline says when it is so at the latest.
-    pub(crate) fn try_lend(&self, until: Option<Instant>, held: bool, bell: &Waker) -> Result<Lend<W, O>, Option<Instant>> {
+    pub(crate) fn try_lend(
+        &self,
+        until: Option<Instant>,
+        held: bool,
+        bell: &Waker,
+    ) -> Result<Lend<W, O>, Option<Instant>> {
         let mut state = lock(&self.state);
         let result = state.try_lend(until, held);
-        if result.is_err() {
-            state.add_bell(bell);
+        match &result {
+            Err(_) => state.add_bell(bell),
+            // Who polls again and again brings another bell each time.
+            Ok(_) => state.bells.retain(|known| !known.will_wake(bell)),
         }
         result
     }
@@ -338,5 +345,30 @@ fn wait<'a, T>(condvar: &Condvar, guard: MutexGuard<'a, T>, deadline: Option<Ins
             let left = at.saturating_duration_since(Instant::now());
             condvar.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner).0
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sync::Arc;
+    use std::task::Wake;
+
+    struct Bell;
+
+    impl Wake for Bell {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    #[test]
+    fn a_lender_that_leaves_takes_its_bell_along() {
+        let claim: Claim<(), ()> = Claim::new(());
+        let Some(()) = claim.claim_any() else { panic!("nobody has it") };
+        let bell = Arc::new(Bell);
+        let waker = Waker::from(Arc::clone(&bell));
+        assert!(claim.try_lend(None, false, &waker).is_err());
+        assert_eq!(Arc::strong_count(&bell), 3);
+        assert!(matches!(claim.try_lend(Some(Instant::now()), false, &waker), Ok(Lend::Expired)));
+        assert_eq!(Arc::strong_count(&bell), 2);
     }
 }
