@@ -29,7 +29,7 @@ use std::sync::{OnceLock, Weak};
 ///
 /// let session = Session::shared();
 /// let tasks: Vec<_> = ["https://example.com/a", "https://example.com/b"]
-///     .iter()
+///     .into_iter()
 ///     .map(|url| {
 ///         let task = session.data_task(url);
 ///         task.resume();
