@@ -29,7 +29,7 @@ use std::sync::{OnceLock, Weak};
 ///
 /// let session = Session::shared();
 /// let tasks: Vec<_> = ["https://example.com/a", "https://example.com/b"]
-///     .iter()
+///     .into_iter()
 ///     .map(|url| {
 ///         let task = session.data_task(url);
 ///         task.resume();
@@ -101,7 +101,7 @@ impl Session {
     /// The tasks that were made and have not completed, in the order in which they were made. A task
     /// that was never started is listed as long as somebody has a handle of it.
     pub fn all_tasks(&self) -> Vec<AnyTask> {
-        let tasks = self.0.context.tasks().into_iter();
+        let tasks = self.0.context.registry.tasks().into_iter();
         // What has its result is over, though its delegate may not have been told yet.
         tasks.filter(|core| !core.is_settled()).map(Task::from_core).collect()
     }
@@ -120,7 +120,8 @@ impl Session {
             return;
         }
         self.invalidate();
-        for task in self.0.context.tasks() {
+        // The newest first: a connection that comes free is not to go to a task that is next to end.
+        for task in self.0.context.registry.tasks().into_iter().rev() {
             task.cancel();
         }
     }
@@ -173,7 +174,7 @@ impl Session {
         }
         // The context runs this when the last task has ended, and may outlive this handle.
         let session = Arc::clone(&self.0);
-        self.0.context.invalidate(Box::new(move || {
+        self.0.context.registry.invalidate(Box::new(move || {
             let lane = Arc::clone(&session.queue.0);
             lane.post(
                 Subject::NONE,
@@ -207,7 +208,7 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         // Tasks hold the context, not this: those that run go on, and their threads end with them.
-        if self.own_queue && self.context.tasks().is_empty() {
+        if self.own_queue && self.context.registry.tasks().is_empty() {
             self.close();
         }
     }
@@ -218,7 +219,7 @@ impl fmt::Debug for Session {
         f.debug_struct("Session")
             .field("description", &self.description())
             .field("tasks", &self.all_tasks().len())
-            .field("invalidated", &self.0.context.is_invalidated())
+            .field("invalidated", &self.0.context.registry.is_invalidated())
             .finish_non_exhaustive()
     }
 }

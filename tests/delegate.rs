@@ -467,9 +467,6 @@ fn a_panic_in_a_handler_is_contained() {
 /// A thread and its name.
 type Named = (ThreadId, Option<String>);
 
-/// A thread and its name.
-type Named = (ThreadId, Option<String>);
-
 /// Sees whether two methods run at a time, and on which threads.
 #[derive(Clone, Default)]
 struct Exclusive {

@@ -58,7 +58,8 @@ fn a_connection_is_too_old_after_the_idle_timeout() {
             server.wait_for_open_connections(1, PATIENCE);
 
             let session = Session::new(configuration_for(server).idle_connection_timeout(Duration::ZERO));
-            (get(&session), get(&session));
+            get(&session);
+            get(&session);
             assert_eq!(server.accepted(), 4);
         },
     );

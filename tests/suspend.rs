@@ -16,8 +16,8 @@ use urlsession::{ErrorKind, Session, TaskState};
 const BUFFERS: u64 = 24 * 1024 * 1024;
 
 /// As long as a task is suspended where a limit would have passed.
-const LIMIT: Duration = Duration::from_millis(1000);
-const LONGER: Duration = Duration::from_millis(1400);
+const LIMIT: Duration = Duration::from_millis(1200);
+const LONGER: Duration = Duration::from_millis(1600);
 
 #[test]
 fn as_many_resumes_as_suspends() {

@@ -307,6 +307,11 @@ impl<W, O: Clone> Claim<W, O> {
         }
     }
 
+    /// The waker is not interested any more.
+    pub(crate) fn forget(&self, bell: &Waker) {
+        lock(&self.state).bells.retain(|known| !known.will_wake(bell));
+    }
+
     /// Wakes everybody who waits, after the lock is let go.
     fn ring(&self, mut state: MutexGuard<'_, State<W, O>>) {
         let bells = std::mem::take(&mut state.bells);

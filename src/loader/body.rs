@@ -59,7 +59,9 @@ impl Loader {
             Err(error) => return Err(error.with_response(Arc::new(head))),
         };
         head.decoded = decoder.is_some();
-        core.counts.set_expected(head.content_length);
+        // The response to HEAD announces what it does not bring.
+        let expected = if exchange.is_done() { Some(0) } else { head.content_length };
+        core.counts.set_expected(expected);
         let head = Arc::new(head);
         core.set_head(Some(Arc::clone(&head)));
         let limit = usize::try_from(core.context.configuration.maximum_body_in_memory).unwrap_or(usize::MAX);

@@ -10,8 +10,8 @@ use crate::proto::http1::request::{BodyLength, TargetForm, encode_head};
 use crate::request::{Request, authorization};
 use crate::sync::Arc;
 use crate::task::core::TaskCore;
+use http::HeaderValue;
 use http::header::{AUTHORIZATION, EXPECT};
-use http::{HeaderValue, Method};
 use url::{Position, Url};
 
 impl Loader {
@@ -100,9 +100,4 @@ pub(super) fn url_credentials(request: &Request, url: &Url) -> Result<Option<Hea
     let decode = |text| String::from_utf8_lossy(&percent_decoded(text)).into_owned();
     let value = authorization::basic(&decode(url.username()), &decode(url.password().unwrap_or_default()))?;
     Ok(Some(value))
-}
-
-/// Methods of RFC 9110, section 9.2.2.
-pub(super) fn is_idempotent(method: &Method) -> bool {
-    method.is_idempotent()
 }

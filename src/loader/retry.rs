@@ -1,6 +1,5 @@
 //! Whether a failed exchange is repeated.
 
-use super::prepare::is_idempotent;
 use super::{Flow, Loader, Step};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::http1::Exchange;
@@ -52,7 +51,7 @@ impl Loader {
             return Err(Error::cancelled());
         }
         let method = self.request(core).get_method();
-        match retry(&exchange, is_idempotent(method), self.retries.stale, &error) {
+        match retry(&exchange, method.is_idempotent(), self.retries.stale, &error) {
             None => Err(error),
             Some(reason) => {
                 log::debug!("task {}: {reason:?}, once more on a fresh connection ({error})", core.id);

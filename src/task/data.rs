@@ -165,6 +165,7 @@ pub fn wait_any<'a>(
     loop {
         for (index, task) in tasks.iter().enumerate() {
             if let Some(outcome) = task.core().outcome() {
+                tasks.iter().for_each(|task| task.core().forget_change(sleeper.waker()));
                 return Some((index, outcome));
             }
             if task.core().is_told_here() {

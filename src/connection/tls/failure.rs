@@ -131,7 +131,7 @@ fn certificate(host: &str, phase: Phase, verdict: &CertificateError) -> Error {
         }
         _ => (ErrorKind::ServerCertificateUntrusted, "certificate is not acceptable".to_owned()),
     };
-    message(host, phase, kind, &what).with_source(rustls::Error::InvalidCertificate(source))
+    message(host, phase, kind, &what).with_told_source(rustls::Error::InvalidCertificate(source))
 }
 
 fn as_unanchored(verdict: &CertificateError) -> Option<&Unanchored> {
