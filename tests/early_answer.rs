@@ -146,12 +146,21 @@ fn an_early_ok_of_a_server_that_closes() {
 fn an_early_ok_of_a_server_that_reads_no_further() {
     // The answer is complete. It is given when the time to wait for the server is over.
     let handler = |_: &Received| Reply::ok("done").early().then(Fault::RefuseRead);
-    every_way(handler, |client| {
-        let request = large(client.server, "/").timeout(Duration::from_millis(300));
-        assert_eq!(client.send(request).unwrap().bytes(), "done");
-        let next = Request::get(client.server.url("/")).timeout(Duration::from_secs(5));
-        assert_eq!(client.send(next).unwrap().bytes(), "done");
-        assert_eq!(client.server.accepted(), 2, "nothing is sent behind half a request");
+    std::thread::scope(|scope| {
+        for way in support::WAYS {
+            for tls in [false, true] {
+                scope.spawn(move || {
+                    let builder = Server::builder();
+                    let builder = if tls { builder.tls(Tls::new()) } else { builder };
+                    let server = builder.start(handler);
+                    let client = support::Client::new(&server, way);
+                    let request = large(&server, "/").timeout(Duration::from_secs(2));
+                    assert_eq!(client.send(request).unwrap().bytes(), "done", "{client}");
+                    assert_eq!(client.get("/").unwrap().bytes(), "done", "{client}");
+                    assert_eq!(server.accepted(), 2, "{client}: nothing is sent behind half a request");
+                });
+            }
+        }
     });
 }
 

@@ -17,23 +17,31 @@ use support::{
 };
 use urlsession::{Body, Configuration, Delegate, Error, ErrorKind, Request, Response, Session, TaskEvent};
 
-/// The error of a request, which is the same in each way a task can be used in.
+/// The error of a request, which is the same in each way a task can be used in. All at a time, since
+/// some take their time to fail.
 fn error_with(configuration: Configuration, request: impl Into<Request>) -> Error {
     let request = request.into();
-    let mut first: Option<Error> = None;
-    for way in WAYS {
+    let in_one_way = |way| {
         let session = Session::new(configuration.clone());
         let task = session.data_task(request.clone());
         let error = result_by(way, &task).map(Response::into_body).expect_err("an error");
         let of_task = task.error().expect("the error of the task");
         assert_eq!((of_task.kind(), of_task.to_string()), (error.kind(), error.to_string()));
-        if let Some(first) = &first {
-            assert_eq!((first.kind(), first.to_string()), (error.kind(), error.to_string()), "{way:?}");
-        }
-        first = Some(error);
         session.invalidate_and_cancel();
+        error
+    };
+    let errors: Vec<Error> = std::thread::scope(|scope| {
+        let running = WAYS.map(|way| {
+            let in_one_way = &in_one_way;
+            scope.spawn(move || in_one_way(way))
+        });
+        running.into_iter().map(|thread| thread.join().expect("no panic")).collect()
+    });
+    for (error, way) in errors.iter().zip(WAYS) {
+        let first = &errors[0];
+        assert_eq!((first.kind(), first.to_string()), (error.kind(), error.to_string()), "{way:?}");
     }
-    first.expect("an error")
+    errors.into_iter().next().expect("an error")
 }
 
 fn error_of(request: impl Into<Request>) -> Error {
@@ -205,12 +213,12 @@ fn timeouts_say_what_was_waited_for() {
         _ => Reply::ok("0123456789").then(Fault::StallAt(At::After(5))),
     };
     let server = Server::start(handler);
-    let short = |path| Request::get(server.url(path)).timeout(Duration::from_millis(150));
+    let short = |path| Request::get(server.url(path)).timeout(Duration::from_millis(1500));
     says(&error_of(short("/head")), TimedOut, &["waiting for the response", "request timeout"]);
     let error = error_of(short("/body"));
     says(&error, TimedOut, &["receiving the body", "request timeout"]);
     assert_eq!(error.response().expect("the head").status(), 200);
-    let limited = Request::get(server.url("/body")).resource_timeout(Duration::from_millis(150));
+    let limited = Request::get(server.url("/body")).resource_timeout(Duration::from_millis(1500));
     says(&error_of(limited), TimedOut, &["receiving the body", "resource timeout"]);
 }
 

@@ -590,7 +590,7 @@ fn a_response_may_come_byte_by_byte() {
 fn a_slow_drip_is_no_silence() {
     // All of it takes longer than the timeout, no pause does.
     let handler = |_: &_| {
-        let drip = Fault::Drip { bytes_at_a_time: 20, every: Duration::from_millis(100) };
+        let drip = Fault::Drip { bytes_at_a_time: 5, every: Duration::from_millis(60) };
         Reply::raw(WHOLE).then(drip).keep_open()
     };
     let servers = [Server::start(handler), Server::tls(handler)];
@@ -599,7 +599,8 @@ fn a_slow_drip_is_no_silence() {
             for way in support::WAYS {
                 scope.spawn(move || {
                     let configuration = support::configuration_for(server);
-                    let session = Session::new(configuration.timeout_for_request(Duration::from_millis(700)));
+                    let session =
+                        Session::new(configuration.timeout_for_request(Duration::from_millis(1500)));
                     let response = result_by(way, &session.data_task(server.url("/"))).unwrap();
                     assert_eq!(response.bytes(), "hello world", "{way:?}");
                     session.invalidate_and_cancel();

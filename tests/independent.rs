@@ -94,10 +94,14 @@ fn bodies_go_there_and_back() {
 #[test]
 fn expectations() {
     every_way(|server, send| {
-        let began = std::time::Instant::now();
-        let request = Request::post(server.url("/body")).body(pattern(100_000)).expect_continue(true);
-        assert_pattern(send(request).unwrap().bytes(), 100_000);
-        assert!(began.elapsed() < std::time::Duration::from_millis(900), "100 Continue was heard");
+        let time = || {
+            let began = std::time::Instant::now();
+            let request = Request::post(server.url("/body")).body(pattern(100_000)).expect_continue(true);
+            assert_pattern(send(request).unwrap().bytes(), 100_000);
+            began.elapsed()
+        };
+        // Unheard, 100 Continue is waited for a second each time; a busy machine is slow now and then.
+        assert!((0..10).any(|_| time() < std::time::Duration::from_millis(900)), "it was not heard");
     });
 }
 

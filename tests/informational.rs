@@ -163,9 +163,13 @@ fn the_body_waits_until_it_is_asked_for() {
     every_way(
         |request| Reply::ok(request.body_length().to_string()),
         |client| {
-            let began = Instant::now();
-            assert_eq!(client.send(expecting(client.server)).unwrap().bytes(), "300000");
-            assert!(began.elapsed() < Duration::from_millis(900), "the answer to the expectation is heard");
+            let time = || {
+                let began = Instant::now();
+                assert_eq!(client.send(expecting(client.server)).unwrap().bytes(), "300000");
+                began.elapsed()
+            };
+            // Unheard, it is waited for a second each time; a busy machine is slow now and then.
+            assert!((0..10).any(|_| time() < Duration::from_millis(900)), "the answer is not heard");
         },
     );
 }
@@ -251,10 +255,10 @@ fn a_timeout_is_heeded_while_the_body_is_held_back() {
     over_both(handler, |server, session| {
         for way in [Way::Lent, Way::Worker] {
             let request = expecting(server).timeout(Duration::from_millis(200));
-            let began = Instant::now();
-            let error = support::result_by(way, &session.data_task(request)).unwrap_err();
+            let task = session.data_task(request);
+            let error = support::result_by(way, &task).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
-            assert!(began.elapsed() < Duration::from_millis(900), "{:?}", began.elapsed());
+            assert_eq!(task.bytes_sent(), 0, "not when the body has gone out");
         }
     });
 }

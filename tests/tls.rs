@@ -27,6 +27,11 @@ fn serving(tls: Tls) -> Server {
     Server::builder().tls(tls).start(|_| Reply::ok("secret"))
 }
 
+/// What an error says, but for the seconds in it.
+fn said(error: &Error) -> String {
+    error.to_string().replace(|character: char| character.is_ascii_digit(), "")
+}
+
 /// The same error in each way a task can be used in.
 fn refused(configuration: &Configuration, url: &str) -> Error {
     let mut first: Option<Error> = None;
@@ -34,7 +39,7 @@ fn refused(configuration: &Configuration, url: &str) -> Error {
         let session = Session::new(configuration.clone());
         let error = result_by(way, &session.data_task(url)).map(Response::into_body).expect_err(url);
         if let Some(first) = &first {
-            assert_eq!((first.kind(), first.to_string()), (error.kind(), error.to_string()), "{way:?}");
+            assert_eq!((first.kind(), said(first)), (error.kind(), said(&error)), "{way:?}");
         }
         first = Some(error);
     }
