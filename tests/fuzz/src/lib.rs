@@ -3,23 +3,40 @@
 //!
 //! The library's parsers are not public, so their files are included here.
 
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
 
-#[path = "../../../src/error.rs"]
-mod error;
-#[path = "../../../src/head.rs"]
-mod head;
-#[path = "../../../src/proto/http1/mod.rs"]
-mod http1;
-#[path = "../../../src/proto/redirect.rs"]
-mod redirect;
+#[path = "../../../src"]
+mod library {
+    pub mod error;
+    pub mod head;
+    pub mod header;
+
+    pub mod proto {
+        pub mod coding;
+        pub mod http1;
+        pub mod redirect;
+    }
+
+    pub mod exchange {
+        pub mod http1;
+    }
+}
 
 mod check_chunked;
+mod check_coding;
+mod check_exchange;
 mod check_head;
 mod check_location;
 mod pieces;
+mod wire;
+
+use library::proto::{http1, redirect};
+use library::{error, head, header, proto};
+use wire::{connection, sys};
 
 pub use check_chunked::chunked_body;
+pub use check_coding::coding;
+pub use check_exchange::exchange;
 pub use check_head::response_head;
 pub use check_location::location;
 
@@ -45,6 +62,16 @@ mod corpus {
     #[test]
     fn chunked_body() {
         run("chunked_body", super::chunked_body);
+    }
+
+    #[test]
+    fn coding() {
+        run("coding", super::coding);
+    }
+
+    #[test]
+    fn exchange() {
+        run("exchange", super::exchange);
     }
 
     #[test]
