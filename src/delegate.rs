@@ -61,7 +61,12 @@ pub trait Delegate: Send + Sync + 'static {
     }
 
     /// A redirect would be followed with `request`. `urlSession(_:task:willPerformHTTPRedirection:newRequest:)`.
-    fn will_redirect(&self, event: &TaskEvent<'_>, response: &ResponseHead, request: Request) -> RedirectDecision {
+    fn will_redirect(
+        &self,
+        event: &TaskEvent<'_>,
+        response: &ResponseHead,
+        request: Request,
+    ) -> RedirectDecision {
         match event.next() {
             Some((next, core)) => next.will_redirect(core, response, request),
             None => RedirectDecision::Follow(request),
@@ -122,7 +127,12 @@ impl<D: Delegate + ?Sized> Delegate for Arc<D> {
         (**self).did_create(event);
     }
 
-    fn will_redirect(&self, event: &TaskEvent<'_>, response: &ResponseHead, request: Request) -> RedirectDecision {
+    fn will_redirect(
+        &self,
+        event: &TaskEvent<'_>,
+        response: &ResponseHead,
+        request: Request,
+    ) -> RedirectDecision {
         (**self).will_redirect(event, response, request)
     }
 
@@ -178,7 +188,7 @@ pub(crate) struct Chain {
 }
 
 impl Chain {
-    pub(crate) fn new(delegate: Arc<dyn Delegate>, next: Option<Arc<dyn Events>>) -> Arc<dyn Events> {
+    pub(crate) fn link(delegate: Arc<dyn Delegate>, next: Option<Arc<dyn Events>>) -> Arc<dyn Events> {
         Arc::new(Chain { delegate, next })
     }
 
@@ -259,25 +269,57 @@ impl DelegateQueue {
     /// Runs the events that are queued, and returns how many there were. Does nothing while another
     /// thread runs them.
     pub fn run_pending(&self) -> usize {
-        self.run_until(std::time::Instant::now())
+        let mut count = 0;
+        // Those that they bring about are for the next time.
+        for _ in 0..self.0.waiting() {
+            let (_, ran) = self.0.turn(self.0.seen(), Some(std::time::Instant::now()));
+            count += usize::from(ran);
+        }
+        count
+    }
+
+    /// Runs the next event, and waits for one so long at most. False if none came. For programs that
+    /// do something of their own in between, or go on until something has happened.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use urlsession::{DelegateQueue, Session};
+    ///
+    /// let queue = DelegateQueue::manual();
+    /// let session = Session::builder().delegate_queue(queue.clone()).build();
+    /// let (sender, receiver) = std::sync::mpsc::channel();
+    /// session.data_task("http://127.0.0.1:1/").on_completion(move |result| sender.send(result).unwrap()).resume();
+    /// let result = loop {
+    ///     match receiver.try_recv() {
+    ///         Ok(result) => break result,
+    ///         Err(_) => queue.run_next(Duration::from_secs(1)),
+    ///     };
+    /// };
+    /// assert!(result.is_err());
+    /// ```
+    pub fn run_next(&self, timeout: Duration) -> bool {
+        let until = std::time::Instant::now().checked_add(timeout);
+        let mut seen = self.0.seen();
+        loop {
+            let (now_seen, ran) = self.0.turn(seen, until);
+            if ran || now_seen == seen {
+                return ran;
+            }
+            seen = now_seen;
+        }
     }
 
     /// Runs events, waiting for more, until the time has passed; returns how many there were.
     pub fn run_for(&self, time: Duration) -> usize {
-        self.run_until(std::time::Instant::now() + time)
-    }
-
-    fn run_until(&self, until: std::time::Instant) -> usize {
+        let until = std::time::Instant::now().checked_add(time);
         let mut seen = self.0.seen();
         let mut count = 0;
-        loop {
-            let (now_seen, ran) = self.0.turn(seen, Some(until));
+        while until.is_none_or(|until| std::time::Instant::now() < until) {
+            let (now_seen, ran) = self.0.turn(seen, until);
             count += usize::from(ran);
-            if !ran && now_seen == seen {
-                return count;
-            }
             seen = now_seen;
         }
+        count
     }
 }
 
@@ -291,6 +333,6 @@ impl<K> Task<K> {
     /// Gives the task a delegate of its own, which comes before the session's. False if the task was
     /// started already: then it is too late. The task lets go of it when it has completed.
     pub fn set_delegate(&self, delegate: impl Delegate) -> bool {
-        self.core().change_events(|next| Chain::new(Arc::new(delegate), next))
+        self.core().change_events(|next| Chain::link(Arc::new(delegate), next))
     }
 }

@@ -16,6 +16,8 @@ pub enum ResponseDisposition {
 /// What becomes of a redirect.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
+// It lives for the length of a call, and a box would be in everybody's way.
+#[allow(clippy::large_enum_variant)]
 pub enum RedirectDecision {
     /// It is followed with this request, which may differ from the one that was proposed.
     Follow(Request),

@@ -131,6 +131,8 @@ struct Inner {
     message: String,
     url: Option<Url>,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
+    /// The message says nothing of the source, so it is shown behind it.
+    tells_source: bool,
     response: Option<Arc<ResponseHead>>,
 }
 
@@ -138,7 +140,14 @@ impl Error {
     /// An error of a kind with a message that says what was being done and what went wrong, such
     /// as `connecting to example.com:443: refused`.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Error(Arc::new(Inner { kind, message: message.into(), url: None, source: None, response: None }))
+        Error(Arc::new(Inner {
+            kind,
+            message: message.into(),
+            url: None,
+            source: None,
+            tells_source: true,
+            response: None,
+        }))
     }
 
     /// What kind of error it is.
@@ -196,6 +205,15 @@ impl Error {
         self.change(|inner| inner.source = Some(Arc::from(source.into())))
     }
 
+    /// The same error with what caused it, of which the message tells all there is to tell.
+    #[cfg(feature = "tls")]
+    pub(crate) fn with_told_source(
+        self,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        self.with_source(source).change(|inner| inner.tells_source = false)
+    }
+
     /// The same error with the URL it is about. What may be secret in it is left out.
     pub fn with_url(self, url: &Url) -> Self {
         let url = redacted(url);
@@ -220,7 +238,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.message)?;
-        if let Some(source) = &self.0.source {
+        if let (Some(source), true) = (&self.0.source, self.0.tells_source) {
             write!(f, ": {source}")?;
         }
         write!(f, " ({:?})", self.0.kind)?;
@@ -273,6 +291,10 @@ pub(crate) fn redacted(url: &Url) -> Url {
     let _ = url.set_password(None);
     url.set_query(None);
     url.set_fragment(None);
+    // `me:secret@example.com` is a URL of scheme `me`; what is behind that may be anything.
+    if url.cannot_be_a_base() {
+        url.set_path("...");
+    }
     url
 }
 
@@ -286,6 +308,9 @@ mod tests {
         let error = Error::new(ErrorKind::TimedOut, "connecting to example.com:443").with_url(&url);
         assert_eq!(error.to_string(), "connecting to example.com:443 (TimedOut) [https://example.com/path]");
         assert!(!format!("{error:?}").contains("pass"));
+        let url = Url::parse("me:pass@example.com/?pass#pass").expect("a URL");
+        let error = Error::new(ErrorKind::UnsupportedUrl, "no").with_url(&url);
+        assert_eq!(error.to_string(), "no (UnsupportedUrl) [me:...]");
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! The head of a response, without its body: what [`Response`](crate::Response) and
 //! [`Error`](crate::Error) share. Knows what its headers mean, and nothing of how they came.
 
+mod fields;
 mod filename;
 mod parameters;
 
+pub(crate) use fields::Fields;
 pub(crate) use filename::percent_decoded;
 
 use crate::error::redacted;
@@ -37,7 +39,7 @@ use url::Url;
 pub struct ResponseHead {
     pub(crate) status: StatusCode,
     pub(crate) version: Version,
-    pub(crate) headers: HeaderMap,
+    pub(crate) headers: Fields,
     pub(crate) url: Url,
     /// Whether the body is delivered decoded, so that Content-Length is not its length.
     pub(crate) decoded: bool,
@@ -154,7 +156,7 @@ mod tests {
         ResponseHead {
             status: StatusCode::OK,
             version: Version::HTTP_11,
-            headers,
+            headers: headers.into(),
             url: Url::parse("https://me:secret@example.com/a?token=1").expect("a URL"),
             decoded: false,
             content_length: Some(7),

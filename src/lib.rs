@@ -1,4 +1,74 @@
-//! Apple's URLSession for Rust programs without an async runtime.
+//! HTTP for programs that have no async runtime and want none, after the model of Apple's
+//! URLSession.
+//!
+//! A [`Session`] makes tasks. A [`DataTask`] is a handle: it is started, waited for, cancelled,
+//! suspended and asked how far it is, from any thread.
+//!
+//! ```no_run
+//! use urlsession::{Request, Session};
+//!
+//! # fn main() -> urlsession::Result<()> {
+//! // A script: one line. It runs on this thread.
+//! let page = urlsession::get("https://example.com/")?;
+//! println!("{} {}", page.status(), page.text()?);
+//!
+//! // A task.
+//! let session = Session::shared();
+//! let task = session.data_task(Request::post("https://example.com/items").body("hello"));
+//! task.resume();
+//! println!("{}", task.wait()?.status());
+//!
+//! // A body as it arrives.
+//! let mut body = session.data_task("https://example.com/big").open()?.into_body();
+//! std::io::copy(&mut body, &mut std::io::stdout()).expect("stdout");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Many at once, from one thread:
+//!
+//! ```no_run
+//! use urlsession::{Session, wait_all};
+//!
+//! let session = Session::shared();
+//! let tasks: Vec<_> = (1..=500).map(|n| session.data_task(format!("https://example.com/{n}"))).collect();
+//! for result in wait_all(&tasks) {
+//!     match result {
+//!         Ok(response) => println!("{}", response.status()),
+//!         Err(error) => eprintln!("{error}"),
+//!     }
+//! }
+//! ```
+//!
+//! # Where to find what
+//!
+//! | to | see |
+//! |---|---|
+//! | say what to ask for | [`Request`], [`Body`] |
+//! | wait, with or without a limit | [`DataTask::wait`], [`DataTask::wait_timeout`], [`wait_all`], [`wait_any`] |
+//! | be called, and decide | [`DataTask::on_completion`], [`Delegate`], [`DelegateQueue`] |
+//! | select over results | [`DataTask::pending`], [`Pending::receiver`] |
+//! | read a body as it comes | [`DataTask::open`], [`BodyReader`] |
+//! | cancel, suspend, prefer | [`Task::cancel`], [`Task::suspend`], [`Task::set_priority`] |
+//! | set limits, headers, trust | [`Configuration`] |
+//! | know what went wrong | [`Error`], [`ErrorKind`] |
+//! | know what took how long | [`Task::metrics`], [`TaskMetrics`] |
+//! | resolve names otherwise | [`Resolver`] |
+//!
+//! # Rules
+//!
+//! - Making a task never blocks and never fails. Nothing happens until it is resumed, waited for or
+//!   opened.
+//! - Waiting is allowed anywhere, in handlers of the same session too, and as often as wanted.
+//! - Every task ends exactly once. Nothing that a server sends or a user supplies makes it panic.
+//! - Dropping a handle cancels nothing; dropping a [`BodyReader`] before the end does.
+//! - There is no thread before one is needed, and none is left once a session is invalidated and its
+//!   tasks have ended.
+//!
+//! # Features
+//!
+//! `tls` and `gzip` are on by default; `brotli`, `zstd`, `json`, `aws-lc-rs` and `platform-verifier`
+//! are not. A feature adds something, and does not change how the rest behaves.
 
 mod body;
 mod configuration;
@@ -42,3 +112,13 @@ pub use task::{
 #[cfg(feature = "tls")]
 pub use tls::{Certificate, CryptoProvider, Identity, RootCertificates, TlsVersion};
 pub use url::Url;
+
+/// The code in the documents, so that it is compiled.
+#[cfg(all(doctest, feature = "tls"))]
+mod documents {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+
+    #[doc = include_str!("../docs/guide.md")]
+    struct Guide;
+}

@@ -36,7 +36,8 @@ use url::Url;
 /// ```
 #[derive(Clone, Debug)]
 pub struct TaskMetrics {
-    pub(crate) interval: TaskInterval,
+    pub(crate) created: Instant,
+    pub(crate) duration: Duration,
     pub(crate) redirect_count: u32,
     pub(crate) transactions: Vec<TransactionMetrics>,
 }
@@ -108,6 +109,7 @@ pub struct TransactionMetrics {
     pub(crate) remote_address: Option<SocketAddr>,
     pub(crate) tls_version: Option<u16>,
     pub(crate) tls_cipher_suite: Option<u16>,
+    pub(crate) is_tls_resumed: bool,
 }
 
 /// The URL of a request, which shows itself only without what may be secret in it.
@@ -123,7 +125,10 @@ impl fmt::Debug for RequestUrl {
 impl TaskMetrics {
     /// From the creation of the task to just before its completion. `taskInterval`.
     pub fn task_interval(&self) -> TaskInterval {
-        self.interval
+        // The wall clock is read when somebody asks, and not by every task.
+        let now = SystemTime::now();
+        let start = now.checked_sub(self.created.elapsed()).unwrap_or(SystemTime::UNIX_EPOCH);
+        TaskInterval { start, duration: self.duration }
     }
 
     /// How many redirects were followed. `redirectCount`.
@@ -198,6 +203,7 @@ impl TransactionMetrics {
             remote_address: None,
             tls_version: None,
             tls_cipher_suite: None,
+            is_tls_resumed: false,
         }
     }
 
@@ -264,6 +270,8 @@ impl TransactionMetrics {
         tls_version: Option<u16>,
         /// The TLS cipher suite by its number in IANA's registry. `negotiatedTLSCipherSuite`.
         tls_cipher_suite: Option<u16>,
+        /// Whether the TLS session of an earlier connection was resumed (RFC 8446, section 2.2).
+        is_tls_resumed: bool,
     }
 
     /// The TLS version by its name, such as `TLS 1.3`, if it is one of those in use.

@@ -53,7 +53,7 @@ impl<B> Response<B> {
         let head = ResponseHead {
             status: parts.status,
             version: parts.version,
-            headers: parts.headers,
+            headers: parts.headers.into(),
             url,
             decoded: false,
             content_length: length,

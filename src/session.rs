@@ -4,6 +4,7 @@ use crate::configuration::Configuration;
 use crate::connection::idle::Origins;
 use crate::connection::resolve::Names;
 use crate::delegate::{Chain, Delegate, DelegateQueue};
+use crate::engine::events::Subject;
 use crate::error::Result;
 use crate::loader::Loader;
 use crate::proto::coding;
@@ -28,7 +29,7 @@ use std::sync::{OnceLock, Weak};
 ///
 /// let session = Session::shared();
 /// let tasks: Vec<_> = ["https://example.com/a", "https://example.com/b"]
-///     .iter()
+///     .into_iter()
 ///     .map(|url| {
 ///         let task = session.data_task(url);
 ///         task.resume();
@@ -85,8 +86,8 @@ impl Session {
     pub fn data_task(&self, request: impl Into<Request>) -> DataTask {
         let events = lock(&self.0.events).clone();
         let core =
-            TaskCore::new(&self.0.context, Kind::Data, request.into(), Box::new(Loader::new()), events.clone());
-        if let Some(events) = events {
+            TaskCore::new(&self.0.context, Kind::Data, request.into(), Box::new(Loader::new()), events);
+        if let Some(events) = core.events() {
             crate::engine::events::contain(|| events.did_create(&core));
         }
         Task::from_core(core)
@@ -100,7 +101,9 @@ impl Session {
     /// The tasks that were made and have not completed, in the order in which they were made. A task
     /// that was never started is listed as long as somebody has a handle of it.
     pub fn all_tasks(&self) -> Vec<AnyTask> {
-        self.0.context.tasks().into_iter().map(Task::from_core).collect()
+        let tasks = self.0.context.registry.tasks().into_iter();
+        // What has its result is over, though its delegate may not have been told yet.
+        tasks.filter(|core| !core.is_settled()).map(Task::from_core).collect()
     }
 
     /// Takes no new tasks, lets those that are there end, and then lets go of the delegate, the
@@ -113,10 +116,13 @@ impl Session {
 
     /// Cancels all tasks, and does what [`finish_tasks_and_invalidate`](Session::finish_tasks_and_invalidate) does.
     pub fn invalidate_and_cancel(&self) {
-        if self.invalidate() {
-            for task in self.0.context.tasks() {
-                task.cancel();
-            }
+        if self.0.shared {
+            return;
+        }
+        self.invalidate();
+        // The newest first: a connection that comes free is not to go to a task that is next to end.
+        for task in self.0.context.registry.tasks().into_iter().rev() {
+            task.cancel();
         }
     }
 
@@ -162,24 +168,29 @@ impl Session {
         self.0.queue.clone()
     }
 
-    fn invalidate(&self) -> bool {
+    fn invalidate(&self) {
         if self.0.shared {
-            return false;
+            return;
         }
         // The context runs this when the last task has ended, and may outlive this handle.
         let session = Arc::clone(&self.0);
-        self.0.context.invalidate(Box::new(move || {
+        self.0.context.registry.invalidate(Box::new(move || {
             let lane = Arc::clone(&session.queue.0);
-            lane.post(Box::new(move || {
-                let delegate = lock(&session.delegate).clone();
-                if let Some(delegate) = delegate {
-                    crate::engine::events::contain(|| delegate.did_become_invalid(None));
-                }
-                drop(lock(&session.delegate).take());
-                drop(lock(&session.events).take());
-                session.close();
-            }));
-        }))
+            lane.post(
+                Subject::NONE,
+                Box::new(move || {
+                    let delegate = lock(&session.delegate).clone();
+                    if let Some(delegate) = &delegate {
+                        crate::engine::events::contain(|| delegate.did_become_invalid(None));
+                    }
+                    // Their drop is the user's code, which may ask this session something.
+                    let delegate = (delegate, lock(&session.delegate).take());
+                    let events = lock(&session.events).take();
+                    crate::engine::events::contain(|| drop((delegate, events)));
+                    session.close();
+                }),
+            );
+        }));
     }
 }
 
@@ -196,8 +207,8 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        // Tasks hold the context, not this: those that run go on, and their threads end when idle.
-        if self.own_queue && self.context.tasks().is_empty() {
+        // Tasks hold the context, not this: those that run go on, and their threads end with them.
+        if self.own_queue && self.context.registry.tasks().is_empty() {
             self.close();
         }
     }
@@ -208,7 +219,7 @@ impl fmt::Debug for Session {
         f.debug_struct("Session")
             .field("description", &self.description())
             .field("tasks", &self.all_tasks().len())
-            .field("invalidated", &self.0.context.is_invalidated())
+            .field("invalidated", &self.0.context.registry.is_invalidated())
             .finish_non_exhaustive()
     }
 }
@@ -249,8 +260,8 @@ impl SessionBuilder {
         let SessionBuilder { configuration, delegate, queue } = self;
         let own_queue = queue.is_none();
         let queue = queue.unwrap_or_else(DelegateQueue::serial);
-        let context = context(configuration, &queue);
-        let events = delegate.as_ref().map(|delegate| Chain::new(Arc::clone(delegate), None));
+        let context = context(configuration, &queue, own_queue);
+        let events = delegate.as_ref().map(|delegate| Chain::link(Arc::clone(delegate), None));
         Session(Arc::new(Inner {
             context,
             delegate: Mutex::new(delegate),
@@ -270,7 +281,7 @@ impl fmt::Debug for SessionBuilder {
 }
 
 /// Puts together what the tasks of a session share.
-fn context(configuration: Configuration, queue: &DelegateQueue) -> Arc<Context> {
+fn context(configuration: Configuration, queue: &DelegateQueue, own_queue: bool) -> Arc<Context> {
     Arc::new_cyclic(|weak: &Weak<Context>| {
         let weak = weak.clone();
         let pool = crate::engine::pool::Pool::new(
@@ -293,7 +304,7 @@ fn context(configuration: Configuration, queue: &DelegateQueue) -> Arc<Context> 
             configuration.get_maximum_idle_connections_per_host(),
         );
         let defaults = defaults(&configuration);
-        Context::new(configuration, defaults, pool, Arc::clone(&queue.0), origins, names)
+        Context::new(configuration, defaults, pool, (Arc::clone(&queue.0), own_queue), origins, names)
     })
 }
 

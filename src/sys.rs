@@ -16,6 +16,7 @@ use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
 use socket2::{Domain, Protocol, SockAddr, Type};
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -65,6 +66,8 @@ pub(crate) struct Socket {
     in_portable: portable::Registration,
     /// `SO_RCVTIMEO` as it was last set, in milliseconds; 0 is none.
     receive_timeout: AtomicU32,
+    /// Where it is connected from and to, as found when the connection was made.
+    addresses: OnceLock<(SocketAddr, SocketAddr)>,
     // std's type, because `io::copy` has its splice and sendfile paths for it.
     stream: TcpStream,
 }
@@ -73,7 +76,12 @@ impl Socket {
     /// Begins to connect. The second result says whether the connection is there already; either
     /// way [`finish_connect`](Socket::finish_connect) is what makes the socket usable.
     pub(crate) fn connect_nonblocking(address: SocketAddr) -> io::Result<(Socket, bool)> {
-        let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        let kind = Type::STREAM.nonblocking();
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        let kind = Type::STREAM;
+        let socket = socket2::Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
         rustix::io::ioctl_fionbio(&socket, true)?;
         let connected = match socket.connect(&SockAddr::from(address)) {
             Ok(()) => true,
@@ -88,6 +96,29 @@ impl Socket {
     /// Ends a connection attempt: the socket is then blocking and without Nagle's delay. Fails with
     /// `WouldBlock` as long as the attempt goes on. Does not block.
     pub(crate) fn finish_connect(&self) -> io::Result<()> {
+        // A socket that has a peer is connected; only one that has none needs to be asked why.
+        let peer = match self.stream.peer_addr() {
+            Ok(peer) => peer,
+            Err(_) => {
+                self.connect_outcome()?;
+                // A socket that was shut down while it connected is ready too, on some systems
+                // without an error; it has no peer.
+                self.stream.peer_addr()?
+            }
+        };
+        // A port of this machine that nobody listens on may be given to the connecting socket
+        // itself, which then connects to itself (RFC 9293, 3.5: simultaneous open).
+        let local = self.stream.local_addr()?;
+        if local == peer {
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        }
+        let _ = self.addresses.set((local, peer));
+        rustix::io::ioctl_fionbio(&self.stream, false)?;
+        self.stream.set_nodelay(true)
+    }
+
+    /// How a connection attempt went on: `WouldBlock` while it does, its error if it failed.
+    fn connect_outcome(&self) -> io::Result<()> {
         let mut waiting = [PollFd::new(&self.stream, poll_flags(Interest::WRITE))];
         let ready = loop {
             match poll(&mut waiting, Some(&timespec(Duration::ZERO))) {
@@ -98,19 +129,7 @@ impl Socket {
         if ready == 0 {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        if let Some(error) = self.stream.take_error()? {
-            return Err(error);
-        }
-        // A socket that was shut down while it connected is ready too, on some systems without an
-        // error; it has no peer.
-        let peer = self.peer_addr()?;
-        // A port of this machine that nobody listens on may be given to the connecting socket
-        // itself, which then connects to itself (RFC 9293, 3.5: simultaneous open).
-        if self.local_addr()? == peer {
-            return Err(io::ErrorKind::ConnectionRefused.into());
-        }
-        rustix::io::ioctl_fionbio(&self.stream, false)?;
-        self.stream.set_nodelay(true)
+        self.stream.take_error()?.map_or(Ok(()), Err)
     }
 
     /// Receives into a buffer, which must have room. `Ok(0)` is the end of the data.
@@ -191,19 +210,26 @@ impl Socket {
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 
+    /// Has the close of the socket reset the connection. What the peer has not taken would else stay
+    /// with the system for minutes, and the peer, which does not read, would not learn of the end.
+    pub(crate) fn reset_on_close(&self) {
+        let _ = socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+    }
+
     /// Our address.
     pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.stream.local_addr()
+        self.addresses.get().map_or_else(|| self.stream.local_addr(), |(local, _)| Ok(*local))
     }
 
     /// The peer's address.
     pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.stream.peer_addr()
+        self.addresses.get().map_or_else(|| self.stream.peer_addr(), |(_, peer)| Ok(*peer))
     }
 
     /// The socket as the standard library knows it, for `io::copy` between it and a file. Its
     /// reads wait as long as the last [`set_receive_timeout`](Socket::set_receive_timeout) says,
     /// its writes as long as it takes; `shutdown` wakes both.
+    #[cfg(test)]
     pub(crate) fn stream(&self) -> &TcpStream {
         &self.stream
     }
@@ -225,11 +251,6 @@ impl Socket {
             Err(error) => return Err(error),
         }
         Ok(())
-    }
-
-    /// Gives the socket away. It must not be armed in a poller.
-    pub(crate) fn into_inner(self) -> TcpStream {
-        self.stream
     }
 
     fn receive(
@@ -272,6 +293,7 @@ impl From<TcpStream> for Socket {
             #[cfg(any(test, not(any(target_os = "linux", target_os = "android"))))]
             in_portable: Default::default(),
             receive_timeout: AtomicU32::new(0),
+            addresses: OnceLock::new(),
             stream,
         }
     }
@@ -412,6 +434,7 @@ mod epoll {
         }
 
         /// Forgets the socket. A report of it that a waiting thread has already taken still comes.
+        #[cfg(test)]
         pub(crate) fn disarm(&self, socket: &Socket) -> io::Result<()> {
             socket.in_epoll.0.store(false, Ordering::Relaxed);
             match epoll::delete(&self.epoll, socket) {
@@ -525,6 +548,7 @@ mod portable {
         }
 
         /// Forgets the socket.
+        #[cfg(test)]
         pub(crate) fn disarm(&self, socket: &Socket) -> io::Result<()> {
             leave(lock(&socket.in_portable.0).take());
             Ok(())

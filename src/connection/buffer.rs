@@ -19,17 +19,13 @@ impl Buffer {
         Buffer { storage: Vec::new(), start: 0 }
     }
 
-    /// An empty buffer with room for `capacity` bytes.
-    pub(crate) fn with_capacity(capacity: usize) -> Self {
-        Buffer { storage: Vec::with_capacity(capacity), start: 0 }
-    }
-
     /// Whether all that was received is taken.
     pub(crate) fn is_empty(&self) -> bool {
         self.start >= self.storage.len()
     }
 
     /// How many bytes are there to be taken.
+    #[cfg(any(test, feature = "tls"))]
     pub(crate) fn len(&self) -> usize {
         self.storage.len().saturating_sub(self.start)
     }
@@ -45,6 +41,7 @@ impl Buffer {
     }
 
     /// The bytes that are not yet taken, for decryption in place.
+    #[cfg(any(test, feature = "tls"))]
     pub(crate) fn filled_mut(&mut self) -> &mut [u8] {
         self.storage.get_mut(self.start..).unwrap_or_default()
     }
@@ -64,6 +61,7 @@ impl Buffer {
     }
 
     /// Appends a copy of `bytes`.
+    #[cfg(any(test, feature = "tls"))]
     pub(crate) fn extend(&mut self, bytes: &[u8]) {
         self.spare(bytes.len()).extend_from_slice(bytes);
     }
@@ -76,12 +74,6 @@ impl Buffer {
             self.storage.reserve(at_least);
         }
         &mut self.storage
-    }
-
-    /// Gives memory that holds no bytes back to the allocator, for a connection that goes idle.
-    pub(crate) fn release(&mut self) {
-        self.compact();
-        self.storage.shrink_to_fit();
     }
 
     /// The bytes that are not yet taken, as a vector that begins with them. Leaves an empty buffer.
@@ -127,7 +119,7 @@ mod tests {
 
     #[test]
     fn room_is_made_by_moving_before_it_is_made_by_allocating() {
-        let mut buffer = Buffer::with_capacity(100);
+        let mut buffer = Buffer::from(Vec::with_capacity(100));
         let capacity = buffer.capacity();
         buffer.extend(&vec![1; capacity]);
         buffer.consume(capacity - 10);
@@ -141,12 +133,7 @@ mod tests {
 
     #[test]
     fn an_idle_buffer_owns_no_memory() {
-        let mut buffer = Buffer::with_capacity(1 << 16);
-        buffer.extend(b"12345");
-        buffer.consume(5);
-        buffer.release();
-        assert_eq!(buffer.capacity(), 0);
-
+        let mut buffer = Buffer::new();
         buffer.extend(b"12345");
         buffer.consume(2);
         assert_eq!(buffer.take(), b"345");

@@ -11,24 +11,39 @@
 
 use super::transport::Connection;
 use crate::engine::queue::Queue;
+use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Arc, Instant, Mutex, lock};
 use std::collections::HashMap;
+use std::sync::Weak;
 use std::task::Waker;
 use std::time::Duration;
 
 /// How long a connection may have been idle and be trusted without a look at it.
 const TRUSTED: Duration = Duration::from_secs(1);
 
+/// How many idle connections a session keeps, whatever their origins: a program that asks many
+/// servers must not run out of descriptors for it. Those idle for longest are closed first.
+const MAXIMUM_IDLE: usize = 128;
+
 /// The origins of a session.
 pub(crate) struct Origins {
-    map: Mutex<HashMap<String, Arc<Origin>>>,
+    known: Arc<Known>,
     limit: usize,
     idle_timeout: Duration,
     maximum_idle: usize,
 }
 
+/// The origins by name, and how many idle connections they have together.
+#[derive(Default)]
+struct Known {
+    map: Mutex<HashMap<String, Arc<Origin>>>,
+    idle: Arc<AtomicUsize>,
+}
+
 /// One origin (RFC 6454: scheme, host, port), with the session's TLS settings and client identity.
 pub(crate) struct Origin {
+    known: Weak<Known>,
+    idle_of_all: Arc<AtomicUsize>,
     state: Mutex<State>,
     limit: usize,
     idle_timeout: Duration,
@@ -48,6 +63,23 @@ struct State {
 struct Idle {
     connection: Box<Connection>,
     since: Instant,
+    counted: Counted,
+}
+
+/// Counts an idle connection as long as it is one.
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Counted(Arc::clone(count))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// The right to use one connection of an origin.
@@ -70,6 +102,8 @@ pub(crate) struct Want {
     pub(crate) certain: bool,
     /// None of the kept-alive ones will do.
     pub(crate) fresh: bool,
+    /// The time.
+    pub(crate) now: Instant,
 }
 
 /// What an attempt to get a connection gave.
@@ -84,12 +118,12 @@ pub(crate) enum Acquired {
 
 impl Origins {
     pub(crate) fn new(limit: usize, idle_timeout: Duration, maximum_idle: usize) -> Self {
-        Origins { map: Mutex::new(HashMap::new()), limit: limit.max(1), idle_timeout, maximum_idle }
+        Origins { known: Arc::default(), limit: limit.max(1), idle_timeout, maximum_idle }
     }
 
     /// The origin by its serialization, such as `https://example.com:8443`.
     pub(crate) fn get(&self, origin: &str) -> Arc<Origin> {
-        let mut map = lock(&self.map);
+        let mut map = lock(&self.known.map);
         if let Some(known) = map.get(origin) {
             return Arc::clone(known);
         }
@@ -98,6 +132,8 @@ impl Origins {
             map.retain(|_, origin| Arc::strong_count(origin) > 1 || !lock(&origin.state).idle.is_empty());
         }
         let made = Arc::new(Origin {
+            known: Arc::downgrade(&self.known),
+            idle_of_all: Arc::clone(&self.known.idle),
             state: Mutex::new(State {
                 idle: Vec::new(),
                 in_use: 0,
@@ -115,7 +151,7 @@ impl Origins {
 
     /// Closes what is idle, and keeps none of the connections that are in use now.
     pub(crate) fn flush(&self) {
-        let origins: Vec<_> = lock(&self.map).values().cloned().collect();
+        let origins = self.known.origins();
         for origin in origins {
             let mut state = lock(&origin.state);
             state.generation += 1;
@@ -123,43 +159,66 @@ impl Origins {
             // Those who were given one and have not fetched it keep the permit.
             closed.extend(state.granted.values_mut().filter_map(Option::take));
             drop(state);
-            drop(closed);
+            closed.into_iter().for_each(|idle| idle.connection.close());
         }
     }
 
     /// Closes idle connections that are too old or whose peer is gone.
     pub(crate) fn prune(&self) {
-        let origins: Vec<_> = lock(&self.map).values().cloned().collect();
+        let origins = self.known.origins();
         for origin in origins {
             // They are looked at without the lock; whoever needs one just now opens another.
-            let (mut idle, generation) = {
+            let (idle, generation) = {
                 let mut state = lock(&origin.state);
                 (std::mem::take(&mut state.idle), state.generation)
             };
             let now = Instant::now();
-            idle.retain_mut(|idle| {
+            let mut kept = Vec::new();
+            for mut idle in idle {
                 let fresh = now.saturating_duration_since(idle.since) < origin.idle_timeout;
-                let keep = fresh && idle.connection.is_alive();
-                idle.connection.release_buffers();
-                keep
-            });
+                if fresh && idle.connection.is_alive() {
+                    idle.connection.release_buffers();
+                    kept.push(idle);
+                } else {
+                    idle.connection.close();
+                }
+            }
             let mut state = lock(&origin.state);
             // Unless there was a flush meanwhile, and besides those that were put back meanwhile: the
             // ones used last are taken first.
             if state.generation == generation {
                 let room = origin.maximum_idle.saturating_sub(state.idle.len());
-                let kept = idle.split_off(idle.len().saturating_sub(room));
-                state.idle.splice(..0, kept);
+                let back = kept.split_off(kept.len().saturating_sub(room));
+                state.idle.splice(..0, back);
             }
             drop(state);
-            drop(idle);
+            kept.into_iter().for_each(|idle| idle.connection.close());
         }
     }
+}
 
-    /// How many idle connections there are.
-    pub(crate) fn idle_count(&self) -> usize {
-        let origins: Vec<_> = lock(&self.map).values().cloned().collect();
-        origins.iter().map(|origin| lock(&origin.state).idle.len()).sum()
+impl Known {
+    fn origins(&self) -> Vec<Arc<Origin>> {
+        lock(&self.map).values().cloned().collect()
+    }
+
+    /// Closes what has been idle for longest, as much as makes room for a while.
+    fn trim(&self) {
+        let mut idle: Vec<(Instant, Arc<Origin>)> = Vec::new();
+        for origin in self.origins() {
+            idle.extend(lock(&origin.state).idle.iter().map(|idle| (idle.since, Arc::clone(&origin))));
+        }
+        idle.sort_by_key(|(since, _)| *since);
+        let surplus = idle.len().saturating_sub(MAXIMUM_IDLE * 3 / 4);
+        for (since, origin) in idle.into_iter().take(surplus) {
+            let mut state = lock(&origin.state);
+            let at = state.idle.iter().position(|idle| idle.since == since);
+            let closed = at.map(|at| state.idle.remove(at));
+            drop(state);
+            if let Some(closed) = closed {
+                closed.connection.close();
+            }
+        }
     }
 }
 
@@ -182,17 +241,19 @@ impl Origin {
     /// What was given, if it is any good. A dead connection is replaced by the next idle one.
     fn take(self: &Arc<Self>, mut given: Option<Idle>, generation: u64, want: Want) -> Acquired {
         let permit = Permit { origin: Some(Arc::clone(self)), generation };
-        while let Some(Idle { mut connection, since }) = given {
+        while let Some(Idle { mut connection, since, counted }) = given {
+            drop(counted);
             if want.fresh {
                 break;
             }
-            let age = since.elapsed();
-            let usable = age < self.idle_timeout && ((age < TRUSTED && !want.certain) || connection.is_alive());
+            let age = want.now.saturating_duration_since(since);
+            let usable =
+                age < self.idle_timeout && ((age < TRUSTED && !want.certain) || connection.is_alive());
             if usable {
                 return Acquired::Reused(connection, permit);
             }
             log::debug!("a kept-alive connection is closed: idle for {age:?}");
-            drop(connection);
+            connection.close();
             given = lock(&self.state).idle.pop();
         }
         Acquired::Open(permit)
@@ -220,7 +281,12 @@ impl Origin {
             }
         };
         drop(state);
-        drop((idle, stale));
+        [idle, stale].into_iter().flatten().for_each(|idle| idle.connection.close());
+        if self.idle_of_all.load(Ordering::Relaxed) > MAXIMUM_IDLE {
+            if let Some(known) = self.known.upgrade() {
+                known.trim();
+            }
+        }
         if let Some(waker) = waker {
             waker.wake();
         }
@@ -230,10 +296,12 @@ impl Origin {
 impl Permit {
     /// Puts the connection back for the next one, if it may be kept.
     pub(crate) fn put_back(mut self, mut connection: Box<Connection>, now: Instant) {
+        let reusable = connection.is_reusable();
         connection.release_buffers();
         connection.exchanges += 1;
-        let idle = connection.is_clean().then_some(Idle { connection, since: now });
         if let Some(origin) = self.origin.take() {
+            let idle =
+                reusable.then(|| Idle { connection, since: now, counted: Counted::new(&origin.idle_of_all) });
             origin.release(idle, self.generation);
         }
     }

@@ -9,7 +9,9 @@ use super::buffer::Buffer;
 use super::tls::{Decrypted, Handshake, TlsInfo, TlsSettings, TlsStream};
 use crate::error::{Error, ErrorKind};
 use crate::sync::{Arc, Mutex, lock};
-use crate::sys::{Interest, Patience, Socket};
+#[cfg(feature = "tls")]
+use crate::sys::Interest;
+use crate::sys::{Patience, Socket};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 
@@ -86,8 +88,14 @@ pub(crate) struct Connection {
     input: Buffer,
     buffers: Arc<Buffers>,
     info: ConnectionInfo,
+    /// The last receive left room, so the socket had no more at that time.
+    drained: bool,
     /// How many exchanges it has carried.
     pub(crate) exchanges: u32,
+    /// In the middle of a request or of the body of a response. A connection that ends there is reset:
+    /// nobody is to wait for a peer that neither reads nor says so. Linux leaves one that found our
+    /// window closed to its probes for a minute, if the last receive was overtaken by `shutdown`.
+    pub(crate) midway: bool,
 }
 
 #[cfg(feature = "tls")]
@@ -114,7 +122,9 @@ impl Connection {
             input: Buffer::new(),
             buffers,
             info,
+            drained: true,
             exchanges: 0,
+            midway: false,
         }
     }
 
@@ -132,27 +142,33 @@ impl Connection {
         Ok(())
     }
 
-    /// Carries the handshake on. `None` when it is done, else what it waits for.
+    /// Carries the handshake on, receiving once at the most. `None` when it is done, else what it
+    /// waits for.
     #[cfg(feature = "tls")]
     pub(crate) fn handshake(&mut self, patience: Patience) -> Result<Option<Interest>, Error> {
+        let mut received = false;
         loop {
             let Some(tls) = self.tls.as_mut() else { return Ok(None) };
             let step = tls.stream.handshake(&mut tls.cipher, &mut tls.outgoing);
-            // What TLS has to say goes out first, and an alert goes out also when it failed.
-            let flushed = flush(&self.socket, &mut tls.outgoing, &mut tls.sent);
-            let step = step?;
-            if !flushed.map_err(|error| lost("sending the TLS handshake", error))? {
-                return Ok(Some(Interest::WRITE));
-            }
-            if matches!(step, Handshake::Done) {
+            if matches!(step, Ok(Handshake::Done)) {
+                // The last flight goes out together with the request.
                 let TlsInfo { version, cipher_suite, resumed, .. } = tls.stream.info();
                 self.info.tls_version = Some(version);
                 self.info.tls_cipher_suite = Some(cipher_suite);
                 self.info.tls_resumed = resumed;
                 return Ok(None);
             }
+            // What TLS has to say goes out first, and an alert goes out also when it failed.
+            let flushed = flush(&self.socket, &mut tls.outgoing, &mut tls.sent);
+            let _ = step?;
+            if !flushed.map_err(|error| lost("sending the TLS handshake", error))? {
+                return Ok(Some(Interest::WRITE));
+            }
+            if received {
+                return Ok(Some(Interest::READ));
+            }
             match self.receive_cipher(patience).map_err(|error| lost("TLS handshake", error))? {
-                Received::Bytes(_) => {}
+                Received::Bytes(_) => received = true,
                 Received::End { .. } => {
                     return Err(Error::new(
                         ErrorKind::SecureConnectionFailed,
@@ -190,7 +206,10 @@ impl Connection {
         if self.tls.is_some() {
             return self.fill_tls(patience, &mut Destination::Input);
         }
-        received(self.socket.recv_into(self.input.spare(INPUT / 4), None, patience))
+        let spare = self.input.spare(INPUT / 4);
+        let result = self.socket.recv_into(spare, None, patience);
+        self.drained = spare.len() < spare.capacity();
+        received(result)
     }
 
     /// Receives straight into the end of a vector, `limit` bytes at the most. Only while
@@ -206,7 +225,9 @@ impl Connection {
         if self.tls.is_some() {
             return self.fill_tls(patience, &mut Destination::Vec(target, limit));
         }
-        received(self.socket.recv_into(target, Some(limit), patience))
+        let result = self.socket.recv_into(target, Some(limit), patience);
+        self.drained = result.as_ref().is_ok_and(|count| *count < limit) && target.len() < target.capacity();
+        received(result)
     }
 
     /// Receives straight into a slice. Only while [`input`](Connection::input) is empty.
@@ -216,14 +237,21 @@ impl Connection {
         if self.tls.is_some() {
             return self.fill_tls(patience, &mut Destination::Slice(target, 0));
         }
-        received(self.socket.recv(target, patience))
+        let result = self.socket.recv(target, patience);
+        self.drained = result.as_ref().is_ok_and(|count| *count < target.len());
+        received(result)
     }
 
     /// Sends as much of the parts as the socket takes.
     pub(crate) fn write(&mut self, parts: &[&[u8]]) -> Result<Written, Error> {
         #[cfg(feature = "tls")]
         if let Some(tls) = self.tls.as_mut() {
-            if !flush(&self.socket, &mut tls.outgoing, &mut tls.sent).map_err(|error| lost("sending", error))? {
+            // A little that waits to go out goes with what comes now.
+            let little = tls.sent == 0 && tls.outgoing.len() < SEAL / 8;
+            if !little
+                && !flush(&self.socket, &mut tls.outgoing, &mut tls.sent)
+                    .map_err(|error| lost("sending", error))?
+            {
                 return Ok(Written::Blocked);
             }
             let mut taken = 0;
@@ -256,7 +284,8 @@ impl Connection {
     pub(crate) fn flush(&mut self) -> Result<bool, Error> {
         #[cfg(feature = "tls")]
         if let Some(tls) = self.tls.as_mut() {
-            return flush(&self.socket, &mut tls.outgoing, &mut tls.sent).map_err(|error| lost("sending", error));
+            return flush(&self.socket, &mut tls.outgoing, &mut tls.sent)
+                .map_err(|error| lost("sending", error));
         }
         Ok(true)
     }
@@ -271,6 +300,13 @@ impl Connection {
         self.input.is_empty()
     }
 
+    /// Whether the connection may be kept for another exchange. What the peer sent beyond the end of
+    /// a response may still be in the socket, if no more was received than the response: it would be
+    /// taken for the next one.
+    pub(crate) fn is_reusable(&mut self) -> bool {
+        self.is_clean() && (self.drained || self.is_alive())
+    }
+
     /// Whether the peer is silent, as it has to be between two exchanges. TLS peers may have sent
     /// session tickets, which are taken in here.
     pub(crate) fn is_alive(&mut self) -> bool {
@@ -279,6 +315,19 @@ impl Connection {
             return matches!(self.fill(Patience::Never), Ok(Received::Nothing)) && self.is_clean();
         }
         self.socket.is_quiet()
+    }
+
+    /// Says goodbye to the peer of an idle connection (RFC 8446, section 6.1), if that costs no
+    /// waiting. A connection that is closed within or right after an exchange ends without: either
+    /// the peer closes it anyway, or it is meant to see that it was cut off.
+    pub(crate) fn close(#[cfg_attr(not(feature = "tls"), allow(unused_mut))] mut self) {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = self.tls.as_mut() {
+            if tls.outgoing.is_empty() && !tls.closed {
+                tls.stream.close_notify(&mut tls.outgoing);
+                let _ = flush(&self.socket, &mut tls.outgoing, &mut tls.sent);
+            }
+        }
     }
 
     /// Gives buffers back that hold nothing. Before it waits for long.
@@ -337,7 +386,10 @@ impl Connection {
         if tls.cipher.is_empty() && tls.cipher.capacity() == 0 {
             tls.cipher = Buffer::from(self.buffers.take());
         }
-        match self.socket.recv_into(tls.cipher.spare(INPUT / 2), None, patience) {
+        let spare = tls.cipher.spare(INPUT / 2);
+        let result = self.socket.recv_into(spare, None, patience);
+        self.drained = spare.len() < spare.capacity();
+        match result {
             Ok(0) => Ok(Received::End { clean: false }),
             Ok(count) => Ok(Received::Bytes(count)),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Received::Nothing),
@@ -347,17 +399,15 @@ impl Connection {
 }
 
 impl Drop for Connection {
-    /// Says goodbye, as RFC 8446 6.1 wants it, if that costs no waiting, and gives the buffers back.
     fn drop(&mut self) {
+        self.input.clear();
+        if self.midway {
+            self.socket.reset_on_close();
+        }
         #[cfg(feature = "tls")]
         if let Some(tls) = self.tls.as_mut() {
-            if tls.outgoing.is_empty() && self.info.tls_version.is_some() {
-                tls.stream.close_notify(&mut tls.outgoing);
-                let _ = flush(&self.socket, &mut tls.outgoing, &mut tls.sent);
-            }
             tls.cipher.clear();
         }
-        self.input.clear();
         self.release_buffers();
     }
 }

@@ -23,9 +23,8 @@ use std::task::Waker;
 /// Why work rests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rest {
-    /// It can go on: nobody has started it, or its runner had no more time. A thread that lends
-    /// itself may take it.
-    Ready,
+    /// Nobody has started it. A thread that lends itself may take it.
+    Unstarted,
     /// It is parked: a socket has to become ready. A thread that lends itself may take it over.
     Parked,
     /// It waits for an event (an answer, a turn, a name), until the deadline at most.
@@ -62,6 +61,17 @@ pub(crate) enum Lend<W, O> {
     Expired,
 }
 
+/// What a thread that lends itself may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Terms {
+    /// Until when it stays.
+    pub(crate) until: Option<Instant>,
+    /// It is the reader, for whom work is held.
+    pub(crate) reader: bool,
+    /// Work that a worker is about to carry on, too: queued or parked.
+    pub(crate) take_over: bool,
+}
+
 /// What is left to do for the last lender that leaves.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
@@ -86,8 +96,12 @@ struct State<W, O> {
     work: Option<W>,
     outcome: Option<O>,
     lenders: usize,
+    /// Lenders were told that it is queued, and the pool was not.
+    entrusted: bool,
     /// Lenders asleep on the condition variable: nobody is woken for nothing.
     asleep: usize,
+    /// Those of them that take work over.
+    takers: usize,
     bells: Vec<Waker>,
 }
 
@@ -95,11 +109,13 @@ impl<W, O: Clone> Claim<W, O> {
     pub(crate) fn new(work: W) -> Self {
         Claim {
             state: Mutex::new(State {
-                phase: Phase::Resting(Rest::Ready),
+                phase: Phase::Resting(Rest::Unstarted),
                 work: Some(work),
                 outcome: None,
                 lenders: 0,
+                entrusted: false,
                 asleep: 0,
+                takers: 0,
                 bells: Vec::new(),
             }),
             changed: Condvar::new(),
@@ -137,7 +153,8 @@ impl<W, O: Clone> Claim<W, O> {
             Phase::Resting(Rest::Held) => Notify::Nothing,
             Phase::Resting(_) => {
                 state.phase = Phase::Queued;
-                if state.lenders > 0 {
+                state.entrusted = state.lenders > 0;
+                if state.entrusted {
                     self.ring(state);
                     Notify::Nothing
                 } else {
@@ -177,6 +194,15 @@ impl<W, O: Clone> Claim<W, O> {
         }
     }
 
+    /// For the reader of a body that has not got it yet: the work, if it waits for its reader.
+    pub(crate) fn claim_held(&self) -> Option<W> {
+        let mut state = lock(&self.state);
+        match state.phase {
+            Phase::Resting(Rest::Held) => state.take(),
+            _ => None,
+        }
+    }
+
     /// Puts the work to rest. If a notification came meanwhile the work comes back: go on with it.
     pub(crate) fn give_back(&self, work: W, rest: Rest) -> Option<W> {
         let mut state = lock(&self.state);
@@ -190,12 +216,35 @@ impl<W, O: Clone> Claim<W, O> {
             _ => {
                 state.phase = Phase::Resting(rest);
                 state.work = Some(work);
-                if state.lenders > 0 {
+                // Parked work is looked after by a worker: only who would take it over is woken. A
+                // reader may be waiting for what is held without lending itself.
+                let wanted = match rest {
+                    Rest::Parked => state.takers > 0 || !state.bells.is_empty(),
+                    Rest::Held => true,
+                    Rest::Unstarted | Rest::Waiting(_) => state.lenders > 0,
+                };
+                if wanted {
                     self.ring(state);
                 }
                 None
             }
         }
+    }
+
+    /// Puts the work behind what else is queued, notified or not. It comes back if there is an outcome.
+    pub(crate) fn requeue(&self, work: W) -> Result<Notify, W> {
+        let mut state = lock(&self.state);
+        if state.outcome.is_some() {
+            return Err(work);
+        }
+        state.phase = Phase::Queued;
+        state.work = Some(work);
+        state.entrusted = state.lenders > 0;
+        if state.entrusted {
+            self.ring(state);
+            return Ok(Notify::Nothing);
+        }
+        Ok(Notify::Enqueue)
     }
 
     /// The work is over and gone.
@@ -221,7 +270,7 @@ impl<W, O: Clone> Claim<W, O> {
             Phase::Queued => Leave::Enqueue,
             // For a deadline a worker sees to it that it is watched. To do so here, after the lock,
             // could undo what a worker that was faster has arranged.
-            Phase::Resting(Rest::Ready | Rest::Waiting(Some(_))) => {
+            Phase::Resting(Rest::Unstarted | Rest::Waiting(Some(_))) => {
                 state.phase = Phase::Queued;
                 Leave::Enqueue
             }
@@ -230,37 +279,21 @@ impl<W, O: Clone> Claim<W, O> {
         }
     }
 
-    /// Waits until there is work to run, an outcome, or the time is up. `held`: work that is held for
-    /// its reader may be claimed, because the caller is the reader.
-    pub(crate) fn lend(&self, until: Option<Instant>, held: bool) -> Lend<W, O> {
+    /// Waits until there is work to run, an outcome, or the time is up.
+    pub(crate) fn lend(&self, terms: Terms) -> Lend<W, O> {
         let mut state = lock(&self.state);
         loop {
-            let deadline = match state.try_lend(until, held) {
+            let deadline = match state.try_lend(terms) {
                 Ok(lend) => return lend,
                 Err(deadline) => deadline,
             };
+            let takes = usize::from(terms.take_over);
             state.asleep += 1;
+            state.takers += takes;
             state = wait(&self.changed, state, deadline);
             state.asleep -= 1;
+            state.takers -= takes;
         }
-    }
-
-    /// As [`lend`](Claim::lend), without waiting: the waker is woken when it is worth asking again,
-    /// and the deadline says when it is so at the latest.
-    pub(crate) fn try_lend(
-        &self,
-        until: Option<Instant>,
-        held: bool,
-        bell: &Waker,
-    ) -> Result<Lend<W, O>, Option<Instant>> {
-        let mut state = lock(&self.state);
-        let result = state.try_lend(until, held);
-        match &result {
-            Err(_) => state.add_bell(bell),
-            // Who polls again and again brings another bell each time.
-            Ok(_) => state.bells.retain(|known| !known.will_wake(bell)),
-        }
-        result
     }
 
     /// Has the waker woken when the outcome is set, or when it is worth looking again.
@@ -272,6 +305,11 @@ impl<W, O: Clone> Claim<W, O> {
         } else {
             state.add_bell(bell);
         }
+    }
+
+    /// The waker is not interested any more.
+    pub(crate) fn forget(&self, bell: &Waker) {
+        lock(&self.state).bells.retain(|known| !known.will_wake(bell));
     }
 
     /// Wakes everybody who waits, after the lock is let go.
@@ -302,22 +340,33 @@ impl<W, O: Clone> State<W, O> {
     }
 
     /// What there is for a lender, or the time until which it may sleep.
-    fn try_lend(&mut self, until: Option<Instant>, held: bool) -> Result<Lend<W, O>, Option<Instant>> {
+    fn try_lend(&mut self, terms: Terms) -> Result<Lend<W, O>, Option<Instant>> {
+        let Terms { until, reader, take_over } = terms;
         if let Some(outcome) = &self.outcome {
             return Ok(Lend::Outcome(outcome.clone()));
         }
-        // First of all, or a thread whose time is up would take up again what it has just parked.
-        if until.is_some_and(|until| Instant::now() >= until) {
-            return Ok(Lend::Expired);
-        }
         let mut deadline = until;
         match self.phase {
-            Phase::Queued | Phase::Resting(Rest::Ready | Rest::Parked) => {
+            // However short the wait is to be, it starts what nobody has started.
+            Phase::Resting(Rest::Unstarted) => {
                 if let Some(work) = self.take() {
                     return Ok(Lend::Work(work));
                 }
             }
-            Phase::Resting(Rest::Held) if held => {
+            // What this thread has just put to rest it must not take up again for ever.
+            _ if until.is_some_and(|until| Instant::now() >= until) => return Ok(Lend::Expired),
+            // What was notified while a lender looked after it is in nobody's queue.
+            Phase::Queued if take_over || self.entrusted => {
+                if let Some(work) = self.take() {
+                    return Ok(Lend::Work(work));
+                }
+            }
+            Phase::Resting(Rest::Parked) if take_over => {
+                if let Some(work) = self.take() {
+                    return Ok(Lend::Work(work));
+                }
+            }
+            Phase::Resting(Rest::Held) if reader => {
                 if let Some(work) = self.take() {
                     return Ok(Lend::Work(work));
                 }
@@ -351,24 +400,45 @@ fn wait<'a, T>(condvar: &Condvar, guard: MutexGuard<'a, T>, deadline: Option<Ins
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sync::Arc;
-    use std::task::Wake;
+    use std::time::Duration;
 
-    struct Bell;
-
-    impl Wake for Bell {
-        fn wake(self: Arc<Self>) {}
+    fn until(until: Option<Instant>) -> Terms {
+        Terms { until, reader: false, take_over: true }
     }
 
     #[test]
-    fn a_lender_that_leaves_takes_its_bell_along() {
-        let claim: Claim<(), ()> = Claim::new(());
-        let Some(()) = claim.claim_any() else { panic!("nobody has it") };
-        let bell = Arc::new(Bell);
-        let waker = Waker::from(Arc::clone(&bell));
-        assert!(claim.try_lend(None, false, &waker).is_err());
-        assert_eq!(Arc::strong_count(&bell), 3);
-        assert!(matches!(claim.try_lend(Some(Instant::now()), false, &waker), Ok(Lend::Expired)));
-        assert_eq!(Arc::strong_count(&bell), 2);
+    fn a_lender_whose_time_is_up_leaves_parked_work_alone() {
+        let claim: Claim<&str, ()> = Claim::new("work");
+        claim.enter();
+        let past = Some(Instant::now() - Duration::from_secs(1));
+        let Lend::Work(work) = claim.lend(until(past)) else { panic!("what is unstarted is started") };
+        assert!(claim.give_back(work, Rest::Parked).is_none());
+        assert!(matches!(claim.lend(until(past)), Lend::Expired));
+        assert_eq!(claim.leave(), Leave::Nothing);
+    }
+
+    #[test]
+    fn what_only_an_impatient_lender_was_told_goes_to_the_pool() {
+        let claim: Claim<&str, ()> = Claim::new("work");
+        claim.enter();
+        let past = Some(Instant::now() - Duration::from_secs(1));
+        let Lend::Work(work) = claim.lend(until(past)) else { panic!("what is unstarted is started") };
+        assert!(claim.give_back(work, Rest::Waiting(None)).is_none());
+        assert_eq!(claim.notify(), Notify::Nothing);
+        assert!(matches!(claim.lend(until(past)), Lend::Expired));
+        assert_eq!(claim.leave(), Leave::Enqueue);
+        assert_eq!(claim.claim_queued(), Some("work"));
+    }
+
+    #[test]
+    fn work_that_yields_goes_to_a_lender_that_takes_nothing_over() {
+        let claim: Claim<&str, ()> = Claim::new("work");
+        assert_eq!(claim.notify(), Notify::Enqueue);
+        claim.enter();
+        let Some(work) = claim.claim_queued() else { panic!("a worker takes it") };
+        assert_eq!(claim.requeue(work), Ok(Notify::Nothing));
+        let lent =
+            claim.lend(Terms { take_over: false, ..until(Some(Instant::now() + Duration::from_secs(10))) });
+        assert!(matches!(lent, Lend::Work("work")), "the lender was told and the pool was not");
     }
 }

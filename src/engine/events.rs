@@ -3,7 +3,7 @@
 //! A [`Lane`] is a queue of closures and a rule for who runs them: a thread of its own, whoever
 //! posts, the program when it turns the pump, or an executor of the program's. At most one thread
 //! runs events at a time; `wait()` called from within an event runs further events meanwhile, and
-//! that is the only way in which two of them nest.
+//! that is the only way in which two of them nest. Two of the same [`Subject`] never do.
 //!
 //! Lock: `state`. No event runs under it.
 
@@ -17,6 +17,19 @@ use std::time::Duration;
 
 /// Something to run on a lane.
 pub(crate) type Event = Box<dyn FnOnce() + Send>;
+
+/// What an event is about. Those of one task wait for each other, those about nothing for nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Subject(usize);
+
+impl Subject {
+    pub(crate) const NONE: Subject = Subject(0);
+
+    /// The value behind this pointer, which the event has to keep alive.
+    pub(crate) fn of<T>(value: &Arc<T>) -> Subject {
+        Subject(Arc::as_ptr(value) as usize)
+    }
+}
 
 /// An executor of the program's: it gets closures and runs each once, soon, on any thread.
 pub(crate) type Executor = dyn Fn(Box<dyn FnOnce() + Send>) + Send + Sync;
@@ -42,9 +55,11 @@ pub(crate) struct Lane {
 
 #[derive(Default)]
 struct State {
-    events: VecDeque<Event>,
-    /// Who runs events now, and how deep they are nested.
-    runner: Option<(ThreadId, usize)>,
+    events: VecDeque<(Subject, Event)>,
+    /// Who runs events now.
+    runner: Option<ThreadId>,
+    /// What those that it runs are about, the innermost last.
+    running: Vec<Subject>,
     /// Serial: whether the lane's thread exists. Executor: whether a run is scheduled.
     scheduled: bool,
     /// Counts what a thread in [`Lane::turn`] has to look at again.
@@ -61,9 +76,9 @@ impl Lane {
     }
 
     /// Adds an event behind all others.
-    pub(crate) fn post(self: &Arc<Self>, event: Event) {
+    pub(crate) fn post(self: &Arc<Self>, subject: Subject, event: Event) {
         let mut state = lock(&self.state);
-        state.events.push_back(event);
+        state.events.push_back((subject, event));
         match &self.mode {
             Mode::Serial => {
                 if state.scheduled {
@@ -74,7 +89,8 @@ impl Lane {
                 state.scheduled = true;
                 drop(state);
                 let lane = Arc::clone(self);
-                let started = thread::Builder::new().name("urlsession-delegate".into()).spawn(move || lane.serve());
+                let started =
+                    thread::Builder::new().name("urlsession-delegate".into()).spawn(move || lane.serve());
                 if let Err(error) = started {
                     log::error!("starting the delegate thread: {error}; its events run here");
                     lock(&self.state).scheduled = false;
@@ -101,18 +117,23 @@ impl Lane {
                 self.changed.notify_all();
                 if schedule {
                     let lane = Arc::clone(self);
-                    executor(Box::new(move || {
+                    let run = Box::new(move || {
                         lock(&lane.state).scheduled = false;
                         lane.drain();
-                    }));
+                    });
+                    if contain(|| executor(run)).is_none() {
+                        log::error!("the executor of a delegate queue panicked; its events run here");
+                        lock(&self.state).scheduled = false;
+                        self.drain();
+                    }
                 }
             }
         }
     }
 
-    /// Whether events run on whatever thread posts them.
+    /// Whether events may run on whatever thread posts them.
     pub(crate) fn is_inline(&self) -> bool {
-        matches!(self.mode, Mode::Inline)
+        matches!(self.mode, Mode::Inline | Mode::Executor(_))
     }
 
     /// Whether the calling thread has to turn the lane while it waits for something: it is inside an
@@ -121,7 +142,7 @@ impl Lane {
         if matches!(self.mode, Mode::Manual) {
             return true;
         }
-        matches!(lock(&self.state).runner, Some((id, _)) if id == thread::current().id())
+        lock(&self.state).runner == Some(thread::current().id())
     }
 
     /// Runs one event, or waits for one, or for the lane's [`waker`](Lane::waker) to be woken since
@@ -130,11 +151,9 @@ impl Lane {
     pub(crate) fn turn(&self, seen: u64, until: Option<Instant>) -> (u64, bool) {
         let mut state = lock(&self.state);
         loop {
-            if state.may_run() {
-                if let Some(event) = state.events.pop_front() {
-                    self.run(state, event);
-                    return (seen, true);
-                }
+            if let Some((subject, event)) = state.next() {
+                self.run(state, subject, event);
+                return (seen, true);
             }
             if state.rung != seen {
                 return (state.rung, false);
@@ -150,6 +169,11 @@ impl Lane {
                 }
             };
         }
+    }
+
+    /// How many events are queued.
+    pub(crate) fn waiting(&self) -> usize {
+        lock(&self.state).events.len()
     }
 
     /// What [`turn`](Lane::turn) has to be given the first time.
@@ -168,15 +192,16 @@ impl Lane {
         self.changed.notify_all();
     }
 
-    /// Runs everything that is queued, unless somebody else does.
+    /// Runs everything that is queued, unless somebody does already: another thread, or this one
+    /// further up, when an executor runs what an event posts right there.
     fn drain(&self) {
         loop {
             let mut state = lock(&self.state);
-            if !state.may_run() {
+            if state.runner.is_some() {
                 return;
             }
-            let Some(event) = state.events.pop_front() else { return };
-            self.run(state, event);
+            let Some((subject, event)) = state.next() else { return };
+            self.run(state, subject, event);
         }
     }
 
@@ -184,12 +209,10 @@ impl Lane {
     fn serve(&self) {
         let mut state = lock(&self.state);
         loop {
-            if state.may_run() {
-                if let Some(event) = state.events.pop_front() {
-                    self.run(state, event);
-                    state = lock(&self.state);
-                    continue;
-                }
+            if let Some((subject, event)) = state.next() {
+                self.run(state, subject, event);
+                state = lock(&self.state);
+                continue;
             }
             if state.closed && state.events.is_empty() {
                 break;
@@ -205,15 +228,17 @@ impl Lane {
     }
 
     /// Runs one event without the lock. A panic is contained here.
-    fn run(&self, mut state: crate::sync::MutexGuard<'_, State>, event: Event) {
-        let me = thread::current().id();
-        let depth = state.runner.map_or(0, |(_, depth)| depth);
-        state.runner = Some((me, depth + 1));
+    fn run(&self, mut state: crate::sync::MutexGuard<'_, State>, subject: Subject, event: Event) {
+        state.runner = Some(thread::current().id());
+        state.running.push(subject);
         drop(state);
         contain(event);
         let mut state = lock(&self.state);
-        state.runner = if depth == 0 { None } else { Some((me, depth)) };
-        let more = depth == 0 && !state.events.is_empty();
+        state.running.pop();
+        if state.running.is_empty() {
+            state.runner = None;
+        }
+        let more = state.runner.is_none() && !state.events.is_empty();
         drop(state);
         if more {
             self.changed.notify_all();
@@ -222,11 +247,16 @@ impl Lane {
 }
 
 impl State {
-    /// Whether the calling thread may run an event now.
-    fn may_run(&self) -> bool {
+    /// The next event that the calling thread may run now.
+    fn next(&mut self) -> Option<(Subject, Event)> {
         match self.runner {
-            None => true,
-            Some((id, _)) => id == thread::current().id(),
+            None => self.events.pop_front(),
+            Some(id) if id == thread::current().id() => {
+                let free = |subject: Subject| subject == Subject::NONE || !self.running.contains(&subject);
+                let index = self.events.iter().position(|(subject, _)| free(*subject))?;
+                self.events.remove(index)
+            }
+            Some(_) => None,
         }
     }
 }
@@ -267,7 +297,7 @@ mod tests {
         let (sender, receiver) = unbounded();
         for n in 0..100 {
             let sender = sender.clone();
-            lane.post(Box::new(move || sender.send(n).expect("a receiver")));
+            lane.post(Subject::NONE, Box::new(move || sender.send(n).expect("a receiver")));
         }
         drop(sender);
         assert_eq!(receiver.iter().collect::<Vec<_>>(), (0..100).collect::<Vec<_>>());
@@ -279,28 +309,79 @@ mod tests {
         let lane = Lane::new(Mode::Inline);
         let (sender, receiver) = unbounded();
         let (inner, inner_sender) = (Arc::clone(&lane), sender.clone());
-        lane.post(Box::new(move || {
-            let late = inner_sender.clone();
-            inner.post(Box::new(move || late.send("second").expect("a receiver")));
-            inner_sender.send("first").expect("a receiver");
-        }));
+        lane.post(
+            Subject::NONE,
+            Box::new(move || {
+                let late = inner_sender.clone();
+                inner.post(Subject::NONE, Box::new(move || late.send("second").expect("a receiver")));
+                inner_sender.send("first").expect("a receiver");
+            }),
+        );
         assert_eq!(receiver.try_iter().collect::<Vec<_>>(), ["first", "second"]);
+    }
+
+    #[test]
+    fn an_executor_that_runs_things_at_once_nests_nothing() {
+        let lane = Lane::new(Mode::Executor(Box::new(|run| run())));
+        let (sender, receiver) = unbounded();
+        let (inner, inner_sender) = (Arc::clone(&lane), sender.clone());
+        lane.post(
+            Subject::NONE,
+            Box::new(move || {
+                let late = inner_sender.clone();
+                inner.post(Subject::NONE, Box::new(move || late.send("second").expect("a receiver")));
+                inner_sender.send("first").expect("a receiver");
+            }),
+        );
+        assert_eq!(receiver.try_iter().collect::<Vec<_>>(), ["first", "second"]);
+    }
+
+    #[test]
+    fn a_panic_of_the_executor_loses_no_event() {
+        let lane = Lane::new(Mode::Executor(Box::new(|_| panic!("in an executor"))));
+        let (sender, receiver) = unbounded();
+        for n in 0..2 {
+            let sender = sender.clone();
+            lane.post(Subject::NONE, Box::new(move || sender.send(n).expect("a receiver")));
+        }
+        assert_eq!(receiver.try_iter().collect::<Vec<_>>(), [0, 1]);
     }
 
     #[test]
     fn a_panic_is_contained() {
         let lane = Lane::new(Mode::Inline);
-        lane.post(Box::new(|| panic!("in a callback")));
+        lane.post(Subject::NONE, Box::new(|| panic!("in a callback")));
         let (sender, receiver) = unbounded();
-        lane.post(Box::new(move || sender.send(()).expect("a receiver")));
+        lane.post(Subject::NONE, Box::new(move || sender.send(()).expect("a receiver")));
         assert_eq!(receiver.try_recv(), Ok(()));
+    }
+
+    #[test]
+    fn what_is_run_meanwhile_is_about_something_else() {
+        let lane = Lane::new(Mode::Inline);
+        let (sender, receiver) = unbounded();
+        let [one, other] = [Arc::new(1), Arc::new(2)];
+        let (inner, outer_sender, subject) = (Arc::clone(&lane), sender.clone(), Subject::of(&one));
+        let others = Subject::of(&other);
+        lane.post(
+            subject,
+            Box::new(move || {
+                for (subject, name) in [(subject, "the same"), (others, "another"), (Subject::NONE, "none")] {
+                    let sender = outer_sender.clone();
+                    inner.post(subject, Box::new(move || sender.send(name).expect("a receiver")));
+                }
+                while inner.turn(inner.seen(), Some(Instant::now())).1 {}
+                outer_sender.send("outer").expect("a receiver");
+            }),
+        );
+        assert_eq!(receiver.try_iter().collect::<Vec<_>>(), ["another", "none", "outer", "the same"]);
     }
 
     #[test]
     fn a_manual_lane_waits_for_its_pump() {
         let lane = Lane::new(Mode::Manual);
         let (sender, receiver) = unbounded();
-        lane.post(Box::new(move || sender.send(()).expect("a receiver")));
+        lane.post(Subject::NONE, Box::new(move || sender.send(()).expect("a receiver")));
         assert!(receiver.try_recv().is_err());
         let (_, ran) = lane.turn(lane.seen(), Some(Instant::now()));
         assert!(ran);

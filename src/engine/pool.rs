@@ -89,9 +89,10 @@ impl Pool {
         &self.shared
     }
 
-    /// How many threads there are.
-    pub(crate) fn threads(&self) -> usize {
-        lock(&self.shared.state).threads
+    /// How many jobs the workers have to look after, about: none if there is no worker.
+    pub(crate) fn load(&self) -> usize {
+        let state = lock(&self.shared.state);
+        if state.threads == 0 { 0 } else { state.ready.len() + self.shared.watch.len() }
     }
 }
 
@@ -194,7 +195,8 @@ impl Shared {
             Next::WakeWatch => self.watch.wake(),
             Next::Start => {
                 let pool = Arc::clone(self);
-                let started = thread::Builder::new().name("urlsession-worker".into()).spawn(move || pool.work());
+                let started =
+                    thread::Builder::new().name("urlsession-worker".into()).spawn(move || pool.work());
                 if let Err(error) = started {
                     // Out of threads: those that run will get to it, if there are any.
                     log::error!("starting a worker thread: {error}");
@@ -208,16 +210,26 @@ impl Shared {
     fn work(self: Arc<Self>) {
         let mut keys = Vec::new();
         let mut due: Vec<Arc<dyn Job>> = Vec::new();
+        let mut busy = false;
         let mut state = lock(&self.state);
         loop {
             if let Some(job) = state.ready.pop_front() {
                 drop(state);
                 job.run();
+                busy = true;
                 state = lock(&self.state);
                 continue;
             }
             if state.closed {
                 break;
+            }
+            if std::mem::take(&mut busy) {
+                // Whoever is about to bring more work may do so before this thread goes to sleep:
+                // one turn saves a wake-up a job when many come in a row.
+                drop(state);
+                thread::yield_now();
+                state = lock(&self.state);
+                continue;
             }
             if state.watching == Watching::Nobody && !self.watch.is_empty() {
                 state.watching = Watching::Asleep;
@@ -236,8 +248,7 @@ impl Shared {
                 continue;
             }
             state.idle += 1;
-            let (guard, waited) =
-                self.work.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
+            let (guard, waited) = self.work.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
             state = guard;
             state.idle -= 1;
             if waited.timed_out() && self.is_quiet(&state) {
@@ -249,7 +260,7 @@ impl Shared {
                 (self.on_idle)();
                 state = lock(&self.state);
                 state.leaving -= 1;
-                // Whoever queued or parked something meanwhile counted on this thread.
+                // What came meanwhile was left to this thread, which was taken for a busy one.
                 if self.is_quiet(&state) {
                     break;
                 }

@@ -8,6 +8,7 @@
 //! Lock: `parked`. Nothing is called under it but the poller's `arm`.
 
 use super::pool::Job;
+use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Arc, Instant, Mutex, lock};
 use crate::sys::{Interest, Poller, Socket};
 use std::collections::{BTreeSet, HashMap};
@@ -16,10 +17,15 @@ use std::io;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+/// Visits the sockets that a job waits for.
+pub(crate) type Sources<'a> = dyn FnMut(&mut dyn FnMut(&Socket, Interest)) + 'a;
+
 /// See the module's documentation.
 pub(crate) struct Watch {
     poller: OnceLock<Poller>,
     parked: Mutex<Parked>,
+    /// How many jobs are parked, for a look without the lock.
+    count: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -37,7 +43,7 @@ struct Entry {
 
 impl Watch {
     pub(crate) fn new() -> Self {
-        Watch { poller: OnceLock::new(), parked: Mutex::new(Parked::default()) }
+        Watch { poller: OnceLock::new(), parked: Mutex::new(Parked::default()), count: AtomicUsize::new(0) }
     }
 
     /// Parks a job until one of its sockets is ready or the deadline passes.
@@ -48,7 +54,7 @@ impl Watch {
         &self,
         id: u64,
         job: Arc<dyn Job>,
-        sources: &mut dyn FnMut(&mut dyn FnMut(&Socket, Interest)),
+        sources: &mut Sources<'_>,
         deadline: Option<Instant>,
     ) -> io::Result<()> {
         let poller = self.poller()?;
@@ -65,6 +71,7 @@ impl Watch {
             parked.timers.insert((at, id));
         }
         parked.jobs.insert(id, Entry { job, deadline });
+        self.count.store(parked.jobs.len(), Ordering::Relaxed);
         let wake = match (parked.asleep, deadline) {
             (Some(None), Some(_)) => true,
             (Some(Some(until)), Some(at)) => at < until,
@@ -79,7 +86,16 @@ impl Watch {
 
     /// Forgets a job that somebody took over.
     pub(crate) fn unpark(&self, id: u64) {
-        lock(&self.parked).remove(id);
+        let mut parked = lock(&self.parked);
+        let entry = parked.remove(id);
+        self.count.store(parked.jobs.len(), Ordering::Relaxed);
+        drop(parked);
+        drop(entry);
+    }
+
+    /// How many jobs are parked, about.
+    pub(crate) fn len(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
     }
 
     /// Whether nothing is parked.
@@ -89,7 +105,12 @@ impl Watch {
 
     /// Sleeps until something parked is ready, a deadline passes, [`wake`](Watch::wake) is called or
     /// the time is up. What is ready or due leaves the watch, for the caller to notify.
-    pub(crate) fn wait(&self, cap: Duration, keys: &mut Vec<u64>, due: &mut Vec<Arc<dyn Job>>) -> io::Result<()> {
+    pub(crate) fn wait(
+        &self,
+        cap: Duration,
+        keys: &mut Vec<u64>,
+        due: &mut Vec<Arc<dyn Job>>,
+    ) -> io::Result<()> {
         let poller = self.poller()?;
         let timeout = {
             let mut parked = lock(&self.parked);
@@ -115,6 +136,7 @@ impl Watch {
                 due.extend(parked.remove(id));
             }
         }
+        self.count.store(parked.jobs.len(), Ordering::Relaxed);
         result
     }
 

@@ -7,20 +7,35 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::proto::http1::body::{BodyDecoder, Piece};
 use crate::proto::http1::framing::Framing;
 use crate::proto::http1::head::{HeadParser, Limits, ParsedHead};
-use crate::sys::Patience;
+use crate::sys::{Interest, Patience};
 use bytes::Bytes;
 use http::HeaderMap;
 use std::time::Instant;
+
+/// How much is sent before a look at what the server says, and at whether anybody still wants it. A
+/// server that reads as fast as we write would take all of a body that it has refused.
+const TURN: usize = 1024 * 1024;
 
 /// How far a request has gone out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sending {
     /// All of it.
     Complete,
-    /// The socket has no room.
+    /// The socket has no room, or has been given much.
     Blocked,
     /// The body is held back until the server asks for it (RFC 9110, section 10.1.1).
     Held,
+}
+
+/// What there is of the response's head.
+#[derive(Debug)]
+pub(crate) enum Head {
+    /// All of it, and its length.
+    Complete(ParsedHead, usize),
+    /// More than before.
+    Some,
+    /// Nothing more just now.
+    Nothing,
 }
 
 /// What there is of the response's body.
@@ -28,6 +43,8 @@ pub(crate) enum Sending {
 pub(crate) enum Body {
     /// A piece of it, in [`Exchange::piece`].
     Piece,
+    /// Bytes came, and none of them are of the body: framing.
+    Framing,
     /// Nothing more just now.
     Nothing,
     /// All of it was taken.
@@ -46,8 +63,12 @@ pub(crate) struct Exchange {
     sent: usize,
     hold: bool,
     abandoned: bool,
+    /// All of it went out.
+    complete: bool,
     parser: HeadParser,
     received_any: bool,
+    /// Something was received since somebody asked.
+    received: bool,
     decoder: Option<BodyDecoder>,
     /// Bytes of the body at the front of the connection's input, and bytes of framing behind them.
     piece: usize,
@@ -76,8 +97,10 @@ impl Exchange {
             sent: 0,
             hold,
             abandoned: false,
+            complete: false,
             parser: HeadParser::new(limits),
             received_any: false,
+            received: false,
             decoder: None,
             piece: 0,
             behind: 0,
@@ -104,15 +127,29 @@ impl Exchange {
         self.received_any
     }
 
-    /// Sends as much of the request as the socket takes.
+    /// Sends as much of the request as the socket takes, for a turn.
     pub(crate) fn send(&mut self) -> Result<Sending> {
+        self.connection.midway = true;
+        let sending = self.send_more()?;
+        // A body that the system has taken the server need not have.
+        self.connection.midway = sending != Sending::Complete || !self.body.is_empty();
+        Ok(sending)
+    }
+
+    fn send_more(&mut self) -> Result<Sending> {
+        let begin = self.sent;
         loop {
-            let end = if self.hold || self.abandoned { self.head.len() } else { self.head.len() + self.body.len() };
+            let end =
+                if self.hold || self.abandoned { self.head.len() } else { self.head.len() + self.body.len() };
             if self.sent >= end {
                 if !self.connection.flush()? {
                     return Ok(Sending::Blocked);
                 }
+                self.complete = !self.hold;
                 return Ok(if self.hold { Sending::Held } else { Sending::Complete });
+            }
+            if self.sent - begin >= TURN {
+                return Ok(Sending::Blocked);
             }
             let head = self.head.get(self.sent..).unwrap_or_default();
             let skipped = self.sent.saturating_sub(self.head.len());
@@ -136,36 +173,62 @@ impl Exchange {
 
     /// What was not sent stays unsent: the answer is there. The connection ends with it.
     pub(crate) fn abandon_body(&mut self) {
-        let complete = self.sent >= self.head.len() + self.body.len();
-        self.abandoned |= !complete;
+        self.abandoned |= !self.complete;
     }
 
-    /// The next head, or nothing yet.
-    pub(crate) fn receive_head(&mut self, patience: Patience) -> Result<Option<(ParsedHead, usize)>> {
-        loop {
-            if !self.connection.input().is_empty() {
-                if let Some((head, length)) = self.parser.parse(self.connection.input())? {
-                    self.connection.consume(length);
-                    return Ok(Some((head, length)));
-                }
-            }
-            match self.connection.fill(patience)? {
-                Received::Bytes(_) => self.received_any = true,
-                Received::Nothing => return Ok(None),
-                Received::End { .. } if self.connection.input().is_empty() => {
-                    return Err(Error::new(
-                        ErrorKind::NetworkConnectionLost,
-                        "waiting for the response: the server closed the connection without an answer",
-                    ));
-                }
-                Received::End { .. } => return Err(self.parser.at_eof(self.connection.input())),
-            }
+    /// Whether there is more of the request to send.
+    pub(crate) fn is_sending(&self) -> bool {
+        !self.complete && !self.abandoned
+    }
+
+    /// What has to happen for a body to go on: while the request goes out, both directions count.
+    pub(crate) fn interest(&self) -> Interest {
+        match (self.is_sending(), self.is_done()) {
+            (true, true) => Interest::WRITE,
+            (true, false) => Interest::READ_WRITE,
+            (false, _) => Interest::READ,
         }
+    }
+
+    /// Whether the body is held back.
+    pub(crate) fn is_held(&self) -> bool {
+        self.hold
+    }
+
+    /// The next head. Receives once at the most, so that a peer which sends byte by byte cannot keep
+    /// the caller from looking at its deadlines.
+    pub(crate) fn receive_head(&mut self, patience: Patience) -> Result<Head> {
+        if let Some(head) = self.parse_head()? {
+            return Ok(head);
+        }
+        match self.connection.fill(patience)? {
+            Received::Bytes(_) => {
+                self.received_any = true;
+                self.received = true;
+                Ok(self.parse_head()?.unwrap_or(Head::Some))
+            }
+            Received::Nothing => Ok(Head::Nothing),
+            Received::End { .. } if self.connection.input().is_empty() => Err(Error::new(
+                ErrorKind::NetworkConnectionLost,
+                "waiting for the response: the server closed the connection without an answer",
+            )),
+            Received::End { .. } => Err(self.parser.at_eof(self.connection.input())),
+        }
+    }
+
+    fn parse_head(&mut self) -> Result<Option<Head>> {
+        if self.connection.input().is_empty() {
+            return Ok(None);
+        }
+        let Some((head, length)) = self.parser.parse(self.connection.input())? else { return Ok(None) };
+        self.connection.consume(length);
+        Ok(Some(Head::Complete(head, length)))
     }
 
     /// From here on a body comes.
     pub(crate) fn begin_body(&mut self, framing: Framing, persistent: bool) {
         self.decoder = Some(BodyDecoder::new(framing));
+        self.connection.midway = true;
         self.persistent = persistent;
     }
 
@@ -181,8 +244,9 @@ impl Exchange {
         self.connection.consume(count + behind);
     }
 
-    /// Sees to it that there is a piece, receiving if need be.
+    /// Sees to it that there is a piece, receiving once if need be.
     pub(crate) fn receive_piece(&mut self, patience: Patience) -> Result<Body> {
+        let mut once = false;
         loop {
             if self.piece > 0 {
                 return Ok(Body::Piece);
@@ -201,9 +265,12 @@ impl Exchange {
                 }
                 Piece::NeedMore => {
                     self.connection.consume(consumed);
-                    let received = self.connection.fill(patience)?;
-                    match received {
-                        Received::Bytes(_) => {}
+                    if once {
+                        return Ok(Body::Framing);
+                    }
+                    once = true;
+                    match self.connection.fill(patience)? {
+                        Received::Bytes(_) => self.received = true,
                         Received::Nothing => return Ok(Body::Nothing),
                         Received::End { clean } => return self.at_end(clean),
                     }
@@ -247,6 +314,7 @@ impl Exchange {
     fn directly(&mut self, received: Received) -> Result<(Body, usize)> {
         match received {
             Received::Bytes(count) => {
+                self.received = true;
                 // What TLS decrypted beyond the target is in the input, and not yet counted.
                 let surplus = self.connection.input().len();
                 let direct = count.saturating_sub(surplus);
@@ -273,12 +341,19 @@ impl Exchange {
                 ));
             }
         }
+        // The end of the connection was the end of the body.
+        self.connection.midway = !self.complete;
         Ok(Body::End)
     }
 
     /// Whether all of the body was taken, as far as its framing tells.
     pub(crate) fn is_done(&self) -> bool {
         self.piece == 0 && self.decoder.as_ref().is_none_or(BodyDecoder::is_done)
+    }
+
+    /// Whether anything was received since this was asked last.
+    pub(crate) fn take_received(&mut self) -> bool {
+        std::mem::take(&mut self.received)
     }
 
     /// Bytes of the body so far, without framing.
@@ -296,8 +371,9 @@ impl Exchange {
     }
 
     /// The exchange is over. Its connection goes to the next one, if it may.
-    pub(crate) fn finish(self, now: Instant) {
-        let complete = self.is_done() && self.sent >= self.head.len() + self.body.len();
+    pub(crate) fn finish(mut self, now: Instant) {
+        let complete = self.is_done() && self.complete;
+        self.connection.midway &= !complete;
         if complete && self.persistent {
             self.permit.put_back(self.connection, now);
         } else {

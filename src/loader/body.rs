@@ -10,7 +10,8 @@ use crate::proto::coding::Decoder;
 use crate::response::Response;
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
-use crate::task::core::{Mode, ReadStep, TaskCore, too_large_error};
+use crate::sys::Patience;
+use crate::task::core::{Events, Mode, ReadStep, TaskCore, too_large_error};
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
 
@@ -25,6 +26,9 @@ const UNDELIVERED: usize = 256 * 1024;
 /// A response whose body comes in.
 pub(super) struct Receiving {
     pub(super) exchange: Box<Exchange>,
+    /// To whom the body goes, if not to memory or a reader. Decided when the response comes, once:
+    /// nobody gets a body in part.
+    events: Option<Arc<dyn Events>>,
     head: Arc<ResponseHead>,
     decoder: Option<Decoder>,
     /// What was collected, decoded. With a reader: what it takes first.
@@ -32,8 +36,14 @@ pub(super) struct Receiving {
     taken: usize,
     limit: usize,
     decoded: u64,
+    /// The decoder has more to give, whether or not more comes.
+    pending: bool,
     /// All of the body was received; the decoder may hold some of it.
     ended: bool,
+    /// Nothing is received, because the delegate has too much of it to take.
+    stalled: bool,
+    /// The reader waits for more.
+    reading: bool,
 }
 
 impl Loader {
@@ -44,23 +54,33 @@ impl Loader {
         mut head: ResponseHead,
         core: &Arc<TaskCore>,
     ) -> Result<Flow> {
-        let decoder = self.decoder(&head, core)?;
+        let decoder = match self.decoder(&head, core) {
+            Ok(decoder) => decoder,
+            Err(error) => return Err(error.with_response(Arc::new(head))),
+        };
         head.decoded = decoder.is_some();
-        core.counts.set_expected(head.content_length);
+        // The response to HEAD announces what it does not bring.
+        let expected = if exchange.is_done() { Some(0) } else { head.content_length };
+        core.counts.set_expected(expected);
         let head = Arc::new(head);
         core.set_head(Some(Arc::clone(&head)));
         let limit = usize::try_from(core.context.configuration.maximum_body_in_memory).unwrap_or(usize::MAX);
+        let events = core.take_response();
         let receiving = Box::new(Receiving {
             exchange,
+            events: events.clone(),
             head,
             decoder,
             collected: Vec::new(),
             taken: 0,
             limit,
             decoded: 0,
+            pending: false,
             ended: false,
+            stalled: false,
+            reading: false,
         });
-        match core.body_events() {
+        match events {
             None => Ok(Flow::Go(Step::Body(receiving))),
             Some(events) => {
                 let shown = Arc::clone(&receiving.head);
@@ -75,15 +95,16 @@ impl Loader {
         }
     }
 
-    pub(super) fn responding(&mut self, receiving: Box<Receiving>) -> Result<Flow> {
+    pub(super) fn responding(&mut self, receiving: Box<Receiving>, core: &Arc<TaskCore>) -> Result<Flow> {
         match self.answered() {
             None => {
-                self.clock.check(false, &|| "waiting for the delegate to decide on the response".into())?;
+                self.check(false, core, &|_| "waiting for the delegate to decide on the response".into())?;
                 Ok(Flow::Stay(Step::Responding(receiving), Pause::Answer))
             }
-            Some(Answer::Response(ResponseDisposition::Cancel)) => {
-                Err(Error::new(ErrorKind::Cancelled, "the delegate cancelled the task when its response came"))
-            }
+            Some(Answer::Response(ResponseDisposition::Cancel)) => Err(Error::new(
+                ErrorKind::Cancelled,
+                "the delegate cancelled the task when its response came",
+            )),
             Some(_) => {
                 self.clock.touch();
                 Ok(Flow::Go(Step::Body(receiving)))
@@ -93,33 +114,49 @@ impl Loader {
 
     /// A decoder, if the body is to be decoded: it has a coding that we know and asked for.
     fn decoder(&self, head: &ResponseHead, core: &Arc<TaskCore>) -> Result<Option<Decoder>> {
-        let asked_for = core.context.configuration.automatic_decoding
+        let configuration = &core.context.configuration;
+        let asked_for = configuration.automatic_decoding
+            && !configuration.additional_headers.contains_key(ACCEPT_ENCODING)
             && !self.request(core).get_headers().contains_key(ACCEPT_ENCODING);
-        if !asked_for || !head.headers.contains_key(CONTENT_ENCODING) {
+        if !asked_for || !head.decoded {
             return Ok(None);
         }
         Decoder::for_encoding(head.headers.get_all(CONTENT_ENCODING).iter().map(|value| value.as_bytes()))
     }
 
-    pub(super) fn body(&mut self, mut receiving: Box<Receiving>, core: &Arc<TaskCore>, mode: Mode) -> Result<Flow> {
-        if core.is_streaming() {
+    pub(super) fn body(
+        &mut self,
+        mut receiving: Box<Receiving>,
+        core: &Arc<TaskCore>,
+        mode: Mode,
+    ) -> Result<Flow> {
+        if receiving.is_for_reader(core) {
             return Ok(Flow::Stay(Step::Body(receiving), Pause::Reader));
         }
         self.interruptible(core, mode, receiving.exchange.connection())?;
         let begin = receiving.exchange.body_received();
         loop {
+            let sending = self.send_on(&mut receiving.exchange, core);
             if receiving.ended {
-                return self.received(receiving, core);
+                if sending && self.waits_to_send(&mut receiving) {
+                    return Ok(Flow::Stay(Step::Body(receiving), Pause::Io));
+                }
+                return self.received(*receiving, core);
             }
-            let events = core.body_events();
+            let patience = if sending { Patience::Never } else { self.clock.patience(mode) };
+            let events = receiving.events.clone();
             if events.is_some() && core.undelivered() > UNDELIVERED {
                 // The delegate is slow: so is the peer then. The time is the delegate's.
-                self.clock.check(false, &|| "waiting for the delegate to take the body".into())?;
+                receiving.stalled = true;
+                self.check(false, core, &|_| "waiting for the delegate to take the body".into())?;
                 return Ok(Flow::Stay(Step::Body(receiving), Pause::Answer));
             }
+            if std::mem::take(&mut receiving.stalled) {
+                self.clock.touch();
+            }
             let received = match events {
-                None => receiving.collect(self.clock.patience(mode)),
-                Some(events) => receiving.piece(self.clock.patience(mode)).map(|(body, piece)| {
+                None => receiving.collect(patience),
+                Some(events) => receiving.piece(patience).map(|(body, piece)| {
                     if !piece.is_empty() {
                         core.tell_data(events, piece, receiving.limit);
                     }
@@ -130,21 +167,35 @@ impl Loader {
                 return Err(Error::cancelled());
             }
             let body = received?;
-            self.count_received(&receiving, core);
+            self.count_received(&mut receiving, core);
             match body {
-                Body::Piece => {
-                    self.clock.touch();
-                    let turn = receiving.exchange.body_received() - begin;
-                    if turn > TURN && mode.is_over() {
+                Body::Piece | Body::Framing => {
+                    let now = self.clock.progress();
+                    if receiving.ended {
+                        continue;
+                    }
+                    // Data that comes without a pause is no reason to go on for ever.
+                    self.clock
+                        .check_moving(now, &|| format!("receiving the body from {}", self.authority(core)))?;
+                    let enough = match mode {
+                        Mode::Parking => receiving.exchange.body_received() - begin > TURN,
+                        Mode::Blocking { until } => until.is_some_and(|until| now >= until),
+                    };
+                    if enough {
                         return Ok(Flow::Stay(Step::Body(receiving), Pause::Yield));
                     }
-                    if core.is_suspended() || core.is_streaming() {
+                    if core.is_suspended() || receiving.is_for_reader(core) {
                         return Ok(Flow::Go(Step::Body(receiving)));
                     }
                 }
                 Body::End => {}
                 Body::Nothing => {
-                    self.clock.check(true, &|| format!("receiving the body from {}", self.authority(core)))?;
+                    if self.was_suspended(core) {
+                        return Ok(Flow::Go(Step::Body(receiving)));
+                    }
+                    self.check(true, core, &|loader| {
+                        format!("receiving the body from {}", loader.authority(core))
+                    })?;
                     receiving.exchange.rest();
                     return Ok(Flow::Stay(Step::Body(receiving), Pause::Io));
                 }
@@ -153,43 +204,85 @@ impl Loader {
     }
 
     /// Reads for the reader of the body.
-    pub(super) fn read_body(&mut self, core: &Arc<TaskCore>, buffer: &mut [u8], mode: Mode) -> Result<ReadStep> {
+    pub(super) fn read_body(
+        &mut self,
+        core: &Arc<TaskCore>,
+        buffer: &mut [u8],
+        mode: Mode,
+    ) -> Result<ReadStep> {
         let Step::Body(mut receiving) = std::mem::replace(&mut self.step, Step::Over) else {
             return Err(Error::new(ErrorKind::Unknown, "there is no body to read"));
         };
         self.interruptible(core, mode, receiving.exchange.connection())?;
-        self.clock.touch();
+        // The idle time begins with the read, not anew each time that it is taken up again.
+        if !std::mem::replace(&mut receiving.reading, true) {
+            self.clock.touch();
+        }
         loop {
+            let sending = self.send_on(&mut receiving.exchange, core);
             if !receiving.ended {
-                let (body, count) = receiving.read(buffer, self.clock.patience(mode))?;
+                self.clock.check_moving(self.clock.progress(), &|| {
+                    format!("receiving the body from {}", self.authority(core))
+                })?;
+                let patience = if sending { Patience::Never } else { self.clock.patience(mode) };
+                let (body, count) = receiving.read(buffer, patience)?;
                 if core.is_settled() {
                     return Err(Error::cancelled());
                 }
-                self.count_received(&receiving, core);
+                self.count_received(&mut receiving, core);
                 if count > 0 {
+                    // What may be left is an end of the framing, which nobody may come for.
+                    if receiving.is_taken() && !receiving.exchange.is_sending() {
+                        let head = Arc::clone(&receiving.head);
+                        self.finish(*receiving, core);
+                        return Ok(ReadStep::Last(count, without_body(head)));
+                    }
+                    receiving.reading = false;
                     self.step = Step::Body(receiving);
                     return Ok(ReadStep::Bytes(count));
                 }
                 if body == Body::Nothing {
-                    self.clock.check(true, &|| format!("receiving the body from {}", self.authority(core)))?;
+                    if self.was_suspended(core) {
+                        self.step = Step::Body(receiving);
+                        return Ok(ReadStep::Wait(None));
+                    }
+                    self.check(true, core, &|loader| {
+                        format!("receiving the body from {}", loader.authority(core))
+                    })?;
                     receiving.exchange.rest();
                     self.step = Step::Body(receiving);
                     return Ok(ReadStep::Park(self.clock.deadline(true)));
                 }
                 continue;
             }
+            if sending && self.waits_to_send(&mut receiving) {
+                self.step = Step::Body(receiving);
+                return Ok(ReadStep::Park(self.clock.deadline(true)));
+            }
             let head = Arc::clone(&receiving.head);
-            self.finish(receiving, core);
+            self.finish(*receiving, core);
             return Ok(ReadStep::Done(without_body(head)));
         }
     }
 
+    /// All of the body was received and the request is not out. A server that keeps the connection
+    /// wants the rest of it; but one that does not take it in time does not make a failure of what
+    /// it has answered.
+    fn waits_to_send(&mut self, receiving: &mut Receiving) -> bool {
+        let waits = receiving.exchange.persistent && self.clock.check(true, &String::new).is_ok();
+        if !waits {
+            receiving.exchange.abandon_body();
+        }
+        waits
+    }
+
     /// All of the body was received.
-    fn received(&mut self, mut receiving: Box<Receiving>, core: &Arc<TaskCore>) -> Result<Flow> {
+    fn received(&mut self, mut receiving: Receiving, core: &Arc<TaskCore>) -> Result<Flow> {
         let head = Arc::clone(&receiving.head);
         let collected = std::mem::take(&mut receiving.collected);
+        let told = receiving.events.is_some();
         self.finish(receiving, core);
-        if core.body_events().is_some() || core.undelivered() > 0 {
+        if told {
             return Ok(Flow::Go(Step::Delivering(head)));
         }
         Ok(Flow::Done(Response::new(head, Bytes::from(collected))))
@@ -198,19 +291,23 @@ impl Loader {
     /// Waits until the delegate has what was received.
     pub(super) fn deliver(&mut self, head: Arc<ResponseHead>, core: &Arc<TaskCore>) -> Result<Flow> {
         if core.undelivered() > 0 {
-            self.clock.check(false, &|| "waiting for the delegate to take the body".into())?;
+            self.check(false, core, &|_| "waiting for the delegate to take the body".into())?;
             return Ok(Flow::Stay(Step::Delivering(head), Pause::Answer));
         }
         Ok(Flow::Done(Response::new(head, Bytes::from(core.take_collected()))))
     }
 
-    fn count_received(&mut self, receiving: &Receiving, core: &Arc<TaskCore>) {
+    fn count_received(&mut self, receiving: &mut Receiving, core: &Arc<TaskCore>) {
+        // What came with the head has its time already.
+        if receiving.exchange.take_received() {
+            self.clock.touch();
+        }
         core.counts.received.store(receiving.exchange.body_received(), Ordering::Relaxed);
     }
 
     /// The connection goes back, before anybody learns that the task is over.
-    fn finish(&mut self, mut receiving: Box<Receiving>, core: &Arc<TaskCore>) {
-        let now = self.clock.touch();
+    fn finish(&mut self, mut receiving: Receiving, core: &Arc<TaskCore>) {
+        let now = self.clock.progress();
         if let Some(transaction) = self.measure() {
             transaction.response_end = Some(now);
             transaction.response_body_bytes = receiving.exchange.body_received();
@@ -219,14 +316,29 @@ impl Loader {
         if let Some(trailers) = receiving.exchange.take_trailers() {
             let _ = receiving.head.trailers.set(trailers);
         }
-        core.set_interrupt(None);
+        self.uninterruptible(core);
+        // Who cancelled just before has shut the connection down.
+        receiving.exchange.persistent &= !core.is_settled();
         receiving.exchange.finish(now);
     }
 }
 
 impl Receiving {
+    /// The next piece of what was received. An empty one is for a decoder that has more to give: a
+    /// peer that pauses holds nothing up that it has sent.
+    fn next_piece(&mut self, patience: Patience) -> Result<Body> {
+        if self.pending && self.exchange.piece().is_empty() {
+            return Ok(Body::Piece);
+        }
+        self.exchange.receive_piece(patience)
+    }
+
+    fn is_for_reader(&self, core: &Arc<TaskCore>) -> bool {
+        self.events.is_none() && core.is_streaming()
+    }
+
     /// Collects what there is in memory.
-    fn collect(&mut self, patience: crate::sys::Patience) -> Result<Body> {
+    fn collect(&mut self, patience: Patience) -> Result<Body> {
         if self.decoder.is_none() {
             let direct = self.exchange.direct();
             if direct > 0 {
@@ -238,16 +350,24 @@ impl Receiving {
                 return Ok(body);
             }
         }
-        let body = self.exchange.receive_piece(patience)?;
+        let body = self.next_piece(patience)?;
         match body {
             Body::Piece if self.decoder.is_none() => {
-                let announced = self.exchange.remaining();
-                self.reserve(announced.max(self.exchange.piece().len() as u64))?;
-                let piece = self.exchange.piece();
-                let count = piece.len();
-                self.collected.extend_from_slice(piece);
-                self.decoded += count as u64;
-                self.exchange.take(count);
+                let coming = self.exchange.remaining();
+                if self.collected.is_empty() || coming > self.exchange.piece().len() as u64 {
+                    self.reserve(coming)?;
+                }
+                while !self.exchange.piece().is_empty() {
+                    self.grow();
+                    let room = self.collected.capacity() - self.collected.len();
+                    let count = self.exchange.piece().len().min(room);
+                    self.collected.extend_from_slice(self.exchange.piece().get(..count).unwrap_or_default());
+                    self.decoded += count as u64;
+                    self.exchange.take(count);
+                    if self.collected.len() > self.limit {
+                        return Err(too_large_error(self.limit));
+                    }
+                }
                 self.ended = self.exchange.is_done();
             }
             Body::Piece => {
@@ -258,7 +378,7 @@ impl Receiving {
                 while self.decode_into_collected()? {}
                 self.ended = self.end_of_coding()?;
             }
-            Body::Nothing => {}
+            Body::Nothing | Body::Framing => {}
         }
         Ok(body)
     }
@@ -277,17 +397,22 @@ impl Receiving {
         Ok(())
     }
 
+    /// Makes room for more of a body whose length nobody has announced: in growing steps, or all of
+    /// it would be copied with each piece. One byte more than there may be shows that there is more.
+    fn grow(&mut self) {
+        let len = self.collected.len();
+        if self.collected.capacity() == len {
+            let room = self.limit.saturating_sub(len).max(1);
+            self.collected.reserve_exact(len.clamp(PIECE, 8 * 1024 * 1024).min(room));
+        }
+    }
+
     /// Decodes some of the piece. False when there is no more of it.
     fn decode_into_collected(&mut self) -> Result<bool> {
-        let Some(decoder) = self.decoder.as_mut() else { return Ok(false) };
-        if self.collected.capacity() == self.collected.len() {
-            let more = self.collected.len().clamp(PIECE, 8 * 1024 * 1024);
-            let room = self.limit.saturating_sub(self.collected.len());
-            if room == 0 {
-                return Err(too_large_error(self.limit));
-            }
-            self.collected.reserve_exact(more.min(room));
+        if self.decoder.is_some() {
+            self.grow();
         }
+        let Some(decoder) = self.decoder.as_mut() else { return Ok(false) };
         let before = self.collected.len();
         let progress = decoder.decode_to_vec(self.exchange.piece(), &mut self.collected)?;
         let after = self.collected.len();
@@ -308,7 +433,7 @@ impl Receiving {
     }
 
     /// A piece for the delegate.
-    fn piece(&mut self, patience: crate::sys::Patience) -> Result<(Body, Bytes)> {
+    fn piece(&mut self, patience: Patience) -> Result<(Body, Bytes)> {
         let mut target = Vec::new();
         if self.decoder.is_none() && self.exchange.direct() > 0 {
             let room = self.exchange.direct().min(PIECE as u64);
@@ -318,7 +443,7 @@ impl Receiving {
             self.ended = body == Body::End || self.exchange.is_done();
             return Ok((body, target.into()));
         }
-        let body = self.exchange.receive_piece(patience)?;
+        let body = self.next_piece(patience)?;
         match (body, self.decoder.as_mut()) {
             (Body::Piece, None) => {
                 target.extend_from_slice(self.exchange.piece());
@@ -329,6 +454,7 @@ impl Receiving {
                 target.reserve_exact(PIECE);
                 let progress = decoder.decode_to_vec(self.exchange.piece(), &mut target)?;
                 self.exchange.take(progress.consumed);
+                self.pending = progress.pending;
                 self.ended = !progress.pending && self.exchange.is_done() && self.end_of_coding()?;
             }
             (Body::End, Some(decoder)) => {
@@ -337,14 +463,23 @@ impl Receiving {
                 self.ended = !progress.pending && self.end_of_coding()?;
             }
             (Body::End, None) => self.ended = true,
-            (Body::Nothing, _) => {}
+            (Body::Nothing | Body::Framing, _) => {}
+        }
+        // A few bytes must not keep the memory of many while they wait for the delegate.
+        if target.len() < target.capacity() / 2 {
+            target.shrink_to_fit();
         }
         self.decoded += target.len() as u64;
         Ok((body, target.into()))
     }
 
+    /// Whether the reader has all there is.
+    fn is_taken(&self) -> bool {
+        self.ended && self.taken == self.collected.len()
+    }
+
     /// Reads for the reader.
-    fn read(&mut self, buffer: &mut [u8], patience: crate::sys::Patience) -> Result<(Body, usize)> {
+    fn read(&mut self, buffer: &mut [u8], patience: Patience) -> Result<(Body, usize)> {
         if self.taken < self.collected.len() {
             let rest = self.collected.get(self.taken..).unwrap_or_default();
             let count = rest.len().min(buffer.len());
@@ -363,13 +498,13 @@ impl Receiving {
         Ok((body, count))
     }
 
-    fn read_received(&mut self, buffer: &mut [u8], patience: crate::sys::Patience) -> Result<(Body, usize)> {
+    fn read_received(&mut self, buffer: &mut [u8], patience: Patience) -> Result<(Body, usize)> {
         if self.decoder.is_none() && self.exchange.direct() > 0 {
             let (body, count) = self.exchange.receive_slice(buffer, patience)?;
             self.ended = body == Body::End || self.exchange.is_done();
             return Ok((body, count));
         }
-        let body = self.exchange.receive_piece(patience)?;
+        let body = self.next_piece(patience)?;
         let mut count = 0;
         match (body, self.decoder.as_mut()) {
             (Body::Piece, None) => {
@@ -384,6 +519,7 @@ impl Receiving {
             (Body::Piece, Some(decoder)) => {
                 let progress = decoder.decode(self.exchange.piece(), buffer)?;
                 self.exchange.take(progress.consumed);
+                self.pending = progress.pending;
                 count = progress.produced;
                 self.ended = !progress.pending && self.exchange.is_done() && self.end_of_coding()?;
             }
@@ -393,7 +529,7 @@ impl Receiving {
                 self.ended = !progress.pending && self.end_of_coding()?;
             }
             (Body::End, None) => self.ended = true,
-            (Body::Nothing, _) => {}
+            (Body::Nothing | Body::Framing, _) => {}
         }
         Ok((body, count))
     }

@@ -43,13 +43,14 @@ impl Clock {
     }
 
     /// The task begins. What the request says goes before what the configuration says (SPEC I2).
-    pub(crate) fn begin(&mut self, core: &Arc<TaskCore>, now: Instant) {
+    pub(crate) fn begin(&mut self, core: &Arc<TaskCore>) {
+        let start = core.effective_start().unwrap_or_else(Instant::now);
         let (request, configuration) = (&core.original, &core.context.configuration);
         self.idle = request.timeout.unwrap_or(configuration.timeout_for_request);
         self.resource = request.resource_timeout.unwrap_or(configuration.timeout_for_resource);
         self.connect = request.connect_timeout.or(configuration.connect_timeout);
-        self.progress = Some(now);
-        self.resource_at = core.effective_start().unwrap_or(now).checked_add(self.resource);
+        self.progress = Some(start);
+        self.resource_at = start.checked_add(self.resource);
     }
 
     /// The task goes on after it was suspended: the idle time begins anew, and the time for which it
@@ -60,6 +61,11 @@ impl Clock {
         if self.connect_at.is_some() {
             self.begin_connect();
         }
+    }
+
+    /// When something moved last.
+    pub(crate) fn progress(&self) -> Instant {
+        self.progress.unwrap_or_else(Instant::now)
     }
 
     /// Something moved.
@@ -109,7 +115,15 @@ impl Clock {
 
     /// The error if a limit has passed. `phase` says what was being done.
     pub(crate) fn check(&self, idle: bool, phase: &dyn Fn() -> String) -> Result<(), Error> {
-        let now = Instant::now();
+        self.check_at(Instant::now(), idle, phase)
+    }
+
+    /// The error if a limit has passed that counts while data moves, too.
+    pub(crate) fn check_moving(&self, now: Instant, phase: &dyn Fn() -> String) -> Result<(), Error> {
+        self.check_at(now, false, phase)
+    }
+
+    fn check_at(&self, now: Instant, idle: bool, phase: &dyn Fn() -> String) -> Result<(), Error> {
         let passed = |at: Option<Instant>| at.is_some_and(|at| now >= at);
         let limit = if passed(self.connect_at) {
             Limit::Connect(self.connect.unwrap_or_default())
@@ -128,7 +142,9 @@ impl Limit {
     fn error(self, phase: &str) -> Error {
         let message = match self {
             Limit::Request(limit) => format!("{phase}: nothing moved for {limit:?} (the request timeout)"),
-            Limit::Resource(limit) => format!("{phase}: the task took longer than {limit:?} (the resource timeout)"),
+            Limit::Resource(limit) => {
+                format!("{phase}: the task took longer than {limit:?} (the resource timeout)")
+            }
             Limit::Connect(limit) => format!("{phase}: it took longer than {limit:?} (the connect timeout)"),
         };
         Error::new(ErrorKind::TimedOut, message)

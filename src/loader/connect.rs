@@ -2,7 +2,7 @@
 
 use super::{Flow, Loader, Pause, Step};
 use crate::connection::dial::{Dial, DialStep};
-use crate::connection::idle::{Acquired, Permit, Ticket};
+use crate::connection::idle::{Acquired, Permit, Ticket, Want};
 use crate::connection::resolve::Lookup;
 #[cfg(feature = "tls")]
 use crate::connection::tls::{self, TlsOptions, TlsSettings};
@@ -19,15 +19,15 @@ use std::time::Instant;
 
 impl Loader {
     pub(super) fn acquire(&mut self, ticket: Option<Ticket>, core: &Arc<TaskCore>) -> Result<Flow> {
+        self.uninterruptible(core);
         let want = self.want(core);
         let waker = || core.waker();
         let acquired = match ticket {
-            Some(ticket) => ticket.again(want, &waker),
+            Some(ticket) => ticket.again(Want { now: self.clock.touch(), ..want }, &waker),
             None => self.origin(core)?.acquire(core.id, want, &waker),
         };
         match acquired {
             Acquired::Reused(connection, permit) => {
-                self.clock.touch();
                 if let Some(transaction) = self.measure() {
                     transaction.is_reused_connection = true;
                 }
@@ -40,7 +40,9 @@ impl Loader {
             }
             Acquired::Wait(ticket) => {
                 // In the queue only the resource timeout counts: nothing is on the network yet.
-                self.clock.check(false, &|| format!("waiting for a connection to {}", self.authority(core)))?;
+                self.check(false, core, &|loader| {
+                    format!("waiting for a connection to {}", loader.authority(core))
+                })?;
                 Ok(Flow::Stay(Step::Acquire(Some(ticket)), Pause::Event))
             }
         }
@@ -54,7 +56,7 @@ impl Loader {
         }
         match core.context.names.lookup(&host, port, now, &core.waker()) {
             Lookup::Pending => {
-                self.clock.check(true, &|| format!("resolving {host}"))?;
+                self.check(true, core, &|_| format!("resolving {host}"))?;
                 Ok(Flow::Stay(Step::Resolve(permit), Pause::Event))
             }
             Lookup::Ready(addresses) => {
@@ -73,15 +75,19 @@ impl Loader {
     pub(super) fn dial(&mut self, mut dial: Dial, permit: Permit, core: &Arc<TaskCore>) -> Result<Flow> {
         match dial.advance(Instant::now())? {
             DialStep::Wait { until } => {
-                self.clock.check(true, &|| format!("connecting to {}", self.authority(core)))?;
+                self.check(true, core, &|loader| format!("connecting to {}", loader.authority(core)))?;
                 self.clock.next_attempt = until;
                 Ok(Flow::Stay(Step::Dial(dial, permit), Pause::Io))
             }
             DialStep::Connected(socket) => {
                 self.clock.next_attempt = None;
                 let now = self.clock.touch();
+                // A thread that polled for it has left it to be interrupted, and may be gone.
+                core.set_interrupt(None);
                 let connection = Box::new(Connection::new(socket, Arc::clone(&core.context.buffers)));
-                log::debug!("task {}: connected to {:?}", core.id, connection.info().remote);
+                if let Some(remote) = connection.info().remote {
+                    log::debug!("task {}: connected to {remote}", core.id);
+                }
                 if let Some(transaction) = self.measure() {
                     transaction.connect_end = Some(now);
                 }
@@ -131,7 +137,10 @@ impl Loader {
         }
         match waits? {
             Some(interest) => {
-                self.clock.check(true, &|| format!("TLS handshake with {}", self.authority(core)))?;
+                if self.was_suspended(core) {
+                    return Ok(Flow::Go(Step::Handshake(connection, permit, interest)));
+                }
+                self.check(true, core, &|loader| format!("TLS handshake with {}", loader.authority(core)))?;
                 connection.release_buffers();
                 Ok(Flow::Stay(Step::Handshake(connection, permit, interest), Pause::Io))
             }
@@ -149,12 +158,12 @@ impl Loader {
 
     /// From here on cancelling shuts the connection down, if this thread may sit in it.
     pub(super) fn interruptible(
-        &self,
+        &mut self,
         core: &Arc<TaskCore>,
         mode: Mode,
         connection: &Connection,
     ) -> Result<()> {
-        if matches!(mode, Mode::Blocking { .. }) {
+        if matches!(mode, Mode::Blocking { .. }) && !std::mem::replace(&mut self.interruptible, true) {
             core.set_interrupt(Some(connection.socket()));
             if core.is_settled() {
                 return Err(Error::cancelled());
@@ -163,14 +172,27 @@ impl Loader {
         Ok(())
     }
 
-    fn begin_exchange(&mut self, connection: Box<Connection>, permit: Permit, core: &Arc<TaskCore>) -> Result<Flow> {
+    /// Cancelling leaves the connection alone from here on: it may go to another task.
+    pub(super) fn uninterruptible(&mut self, core: &Arc<TaskCore>) {
+        if std::mem::replace(&mut self.interruptible, false) {
+            core.set_interrupt(None);
+        }
+    }
+
+    fn begin_exchange(
+        &mut self,
+        connection: Box<Connection>,
+        permit: Permit,
+        core: &Arc<TaskCore>,
+    ) -> Result<Flow> {
         let (head, persistent) = self.encode(core)?;
-        let ConnectionInfo { local, remote, tls_version, tls_cipher_suite, .. } = *connection.info();
+        let ConnectionInfo { local, remote, tls_version, tls_cipher_suite, tls_resumed } = *connection.info();
         if let Some(transaction) = self.measure() {
             transaction.local_address = local;
             transaction.remote_address = remote;
             transaction.tls_version = tls_version;
             transaction.tls_cipher_suite = tls_cipher_suite;
+            transaction.is_tls_resumed = tls_resumed;
             transaction.request_header_bytes = head.len() as u64;
         }
         let request = self.request(core);
@@ -222,10 +244,10 @@ fn settings(context: &Context) -> Result<TlsSettings> {
             RootCertificates::Only(roots) => Some(der(roots)),
             _ => None,
         },
-        identity: properties
-            .client_identity
-            .as_ref()
-            .map(|identity| tls::Identity { chain: identity.chain().to_vec(), key: identity.key().clone_key() }),
+        identity: properties.client_identity.as_ref().map(|identity| tls::Identity {
+            chain: identity.chain().to_vec(),
+            key: identity.key().clone_key(),
+        }),
         accept_invalid: properties.accept_invalid_certificates,
         #[cfg(feature = "platform-verifier")]
         platform_verifier: matches!(properties.roots, RootCertificates::Platform),

@@ -2,7 +2,7 @@
 
 use super::{Flow, Loader, Pause, Step};
 use crate::error::{Error, ErrorKind, Result};
-use crate::exchange::http1::{Exchange, Sending};
+use crate::exchange::http1::{Exchange, Head, Sending};
 use crate::head::ResponseHead;
 use crate::proto::http1::framing::{Framing, MessageFraming, Persistence, framing};
 use crate::proto::http1::head::{MAX_INFORMATIONAL, ParsedHead};
@@ -33,10 +33,15 @@ impl Loader {
         self.conversation = Conversation::default();
     }
 
-    pub(super) fn converse(&mut self, mut exchange: Box<Exchange>, core: &Arc<TaskCore>, mode: Mode) -> Result<Flow> {
+    pub(super) fn converse(
+        &mut self,
+        mut exchange: Box<Exchange>,
+        core: &Arc<TaskCore>,
+        mode: Mode,
+    ) -> Result<Flow> {
         self.interruptible(core, mode, exchange.connection())?;
         if !std::mem::replace(&mut self.conversation.begun, true) {
-            let now = self.clock.touch();
+            let now = self.clock.progress();
             if let Some(transaction) = self.measure() {
                 transaction.request_start = Some(now);
             }
@@ -50,11 +55,7 @@ impl Loader {
                 };
                 self.count_sent(&exchange, core);
                 if sending == Sending::Complete {
-                    self.conversation.sent = true;
-                    let now = self.clock.touch();
-                    if let Some(transaction) = self.measure() {
-                        transaction.request_end = Some(now);
-                    }
+                    self.sent();
                     // The answer cannot be here yet.
                     if matches!(mode, Mode::Parking) {
                         exchange.rest();
@@ -72,7 +73,7 @@ impl Loader {
             }
             match received {
                 Err(error) => return self.unanswered(exchange, error, core),
-                Ok(Some((head, length))) => {
+                Ok(Head::Complete(head, length)) => {
                     let now = self.clock.touch();
                     if let Some(transaction) = self.measure() {
                         transaction.response_start.get_or_insert(now);
@@ -84,11 +85,21 @@ impl Loader {
                     }
                     return self.respond(exchange, head, core);
                 }
-                Ok(None) => {}
+                Ok(Head::Some) => {
+                    let now = self.clock.touch();
+                    self.clock.check_moving(now, &|| {
+                        format!("receiving the response of {}", self.authority(core))
+                    })?;
+                    continue;
+                }
+                Ok(Head::Nothing) => {}
             }
-            self.clock.check(true, &|| match sending {
-                Sending::Blocked => format!("sending the request to {}", self.authority(core)),
-                _ => format!("waiting for the response of {}", self.authority(core)),
+            if self.was_suspended(core) {
+                return Ok(Flow::Go(Step::Converse(exchange, Interest::READ)));
+            }
+            self.check(true, core, &|loader| match sending {
+                Sending::Blocked => format!("sending the request to {}", loader.authority(core)),
+                _ => format!("waiting for the response of {}", loader.authority(core)),
             })?;
             let interest = match sending {
                 Sending::Complete => Interest::READ,
@@ -110,6 +121,39 @@ impl Loader {
         }
     }
 
+    /// All of the request went out.
+    fn sent(&mut self) {
+        self.conversation.sent = true;
+        let now = self.clock.touch();
+        if let Some(transaction) = self.measure() {
+            transaction.request_end = Some(now);
+        }
+    }
+
+    /// Sends more of a request whose answer has begun. Whoever reads to the end of the body before
+    /// it answers the rest, such as an echo, waits for it. True if there is still more.
+    pub(super) fn send_on(&mut self, exchange: &mut Exchange, core: &Arc<TaskCore>) -> bool {
+        if !exchange.is_sending() {
+            return false;
+        }
+        match exchange.send() {
+            Ok(Sending::Complete) => self.sent(),
+            Ok(Sending::Blocked | Sending::Held) => {}
+            // A server may do without the rest. Its answer counts, and tells whether it is complete.
+            Err(error) => {
+                log::debug!("task {}: the rest of the request was not wanted ({error})", core.id);
+                self.give_up_sending(exchange);
+            }
+        }
+        self.count_sent(exchange, core);
+        exchange.is_sending()
+    }
+
+    fn give_up_sending(&mut self, exchange: &mut Exchange) {
+        exchange.abandon_body();
+        self.sent();
+    }
+
     /// Counts what went out of the body.
     fn count_sent(&mut self, exchange: &Exchange, core: &Arc<TaskCore>) {
         let sent = exchange.body_sent();
@@ -128,8 +172,11 @@ impl Loader {
     fn unsent(&mut self, mut exchange: Box<Exchange>, error: Error, core: &Arc<TaskCore>) -> Result<Flow> {
         loop {
             match exchange.receive_head(Patience::Never) {
-                Ok(Some((head, _))) if head.is_interim() => self.interim(&mut exchange, head, core)?,
-                Ok(Some((head, _))) => return self.respond(exchange, head, core),
+                Ok(Head::Complete(head, _)) if head.is_interim() => {
+                    self.interim(&mut exchange, head, core)?
+                }
+                Ok(Head::Complete(head, _)) => return self.respond(exchange, head, core),
+                Ok(Head::Some) => {}
                 _ => return self.unanswered(exchange, error, core),
             }
         }
@@ -141,7 +188,9 @@ impl Loader {
         if self.conversation.interim > MAX_INFORMATIONAL {
             return Err(Error::new(
                 ErrorKind::CannotParseResponse,
-                format!("waiting for the response: more than {MAX_INFORMATIONAL} informational responses came instead"),
+                format!(
+                    "waiting for the response: more than {MAX_INFORMATIONAL} informational responses came instead"
+                ),
             ));
         }
         log::debug!("task {}: {}", core.id, head.status);
@@ -157,7 +206,12 @@ impl Loader {
     }
 
     /// The final head is there.
-    fn respond(&mut self, mut exchange: Box<Exchange>, head: ParsedHead, core: &Arc<TaskCore>) -> Result<Flow> {
+    fn respond(
+        &mut self,
+        mut exchange: Box<Exchange>,
+        head: ParsedHead,
+        core: &Arc<TaskCore>,
+    ) -> Result<Flow> {
         self.clock.next_attempt = None;
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Error::new(
@@ -169,25 +223,24 @@ impl Loader {
             log::debug!("task {}: 417; once more without Expect", core.id);
             return Ok(Flow::Go(Step::Prepare));
         }
-        let MessageFraming { framing: body, persistence, coding } = framing(self.request(core).get_method(), &head)?;
+        let MessageFraming { framing: body, persistence, coding } =
+            framing(self.request(core).get_method(), &head)?;
         if let Some(coding) = coding {
             return Err(Error::new(
                 ErrorKind::BadServerResponse,
                 format!("the server compressed the transfer ({coding:?}), which it was not asked to do"),
             ));
         }
-        if !self.conversation.sent {
-            // An answer before the request was out: the rest of it is not wanted.
-            exchange.abandon_body();
-            let now = Instant::now();
-            if let Some(transaction) = self.measure() {
-                transaction.request_end = Some(now);
-            }
+        // RFC 9112, section 9.5: an error before the request was out says that the rest of it is not
+        // wanted. Other answers do not (section 7.5 of RFC 9110).
+        if !self.conversation.sent && (!head.status.is_success() || exchange.is_held()) {
+            self.give_up_sending(&mut exchange);
         }
         let version = head.version;
         let status = head.status;
         let persistent = exchange.persistent && persistence == Persistence::KeepAlive;
         exchange.begin_body(body, persistent);
+        exchange.take_received();
         let head = self.response_head(head, Some(body), core)?;
         log::debug!("task {}: {status}", core.id);
         if let Some(transaction) = self.measure() {
@@ -199,18 +252,24 @@ impl Loader {
     }
 
     /// The head as users see it.
-    fn response_head(&self, head: ParsedHead, body: Option<Framing>, core: &Arc<TaskCore>) -> Result<ResponseHead> {
+    fn response_head(
+        &self,
+        head: ParsedHead,
+        body: Option<Framing>,
+        core: &Arc<TaskCore>,
+    ) -> Result<ResponseHead> {
         let content_length = match body {
             Some(Framing::Length(length)) => Some(length),
-            Some(Framing::None) => crate::proto::http1::framing::content_length(&head.headers).unwrap_or(None),
+            Some(Framing::None) => head.content_length().unwrap_or(None),
             _ => None,
         };
         Ok(ResponseHead {
             status: head.status,
             version: head.version,
-            headers: head.headers,
             url: self.request(core).check()?.clone(),
-            decoded: false,
+            // Whether it is: that is found out when the response is delivered.
+            decoded: head.is_encoded(),
+            headers: head.headers,
             content_length,
             trailers: OnceLock::new(),
         })

@@ -19,12 +19,13 @@ mod retry;
 
 use crate::connection::dial::Dial;
 use crate::connection::idle::{Permit, Ticket};
+#[cfg(feature = "tls")]
 use crate::connection::transport::Connection;
 use crate::disposition::{RedirectDecision, ResponseDisposition};
 use crate::error::{Error, Result};
 use crate::exchange::http1::Exchange;
 use crate::head::ResponseHead;
-use crate::metrics::{TaskInterval, TaskMetrics, TransactionMetrics};
+use crate::metrics::{TaskMetrics, TransactionMetrics};
 use crate::request::Request;
 use crate::response::Response;
 use crate::sync::{Arc, Mutex, lock};
@@ -33,7 +34,6 @@ use crate::task::core::{Advance, Events, Mode, Outcome, ReadStep, TaskCore, Work
 use body::Receiving;
 use bytes::Bytes;
 use clock::Clock;
-use std::time::{Instant, SystemTime};
 
 /// See the module's documentation.
 pub(crate) struct Loader {
@@ -41,14 +41,15 @@ pub(crate) struct Loader {
     request: Option<Request>,
     step: Step,
     clock: Clock,
-    begun: Option<Instant>,
+    begun: bool,
     transactions: Vec<TransactionMetrics>,
     redirects: u32,
     retries: retry::Retries,
     conversation: converse::Conversation,
     answer: Slot,
-    paused: bool,
     failed: bool,
+    /// Cancelling shuts the connection down.
+    interruptible: bool,
 }
 
 /// Where the task stands.
@@ -92,7 +93,7 @@ enum Pause {
 type Slot = Arc<Mutex<Option<Answer>>>;
 
 enum Answer {
-    Redirect(RedirectDecision),
+    Redirect(Box<RedirectDecision>),
     Response(ResponseDisposition),
 }
 
@@ -102,34 +103,32 @@ impl Loader {
             request: None,
             step: Step::Prepare,
             clock: Clock::new(),
-            begun: None,
+            begun: false,
             transactions: Vec::new(),
             redirects: 0,
             retries: retry::Retries::default(),
             conversation: converse::Conversation::default(),
             answer: Slot::default(),
-            paused: false,
             failed: false,
+            interruptible: false,
         }
     }
 
     /// Goes from step to step until there is something to wait for.
     fn go(&mut self, core: &Arc<TaskCore>, mode: Mode) -> Advance {
-        if self.begun.is_none() {
-            let now = Instant::now();
-            self.begun = Some(now);
-            self.clock.begin(core, now);
+        if !std::mem::replace(&mut self.begun, true) {
+            self.clock.begin(core);
         }
         loop {
             if core.is_settled() {
                 return Advance::Done(Err(Error::cancelled()));
             }
-            if core.is_suspended() {
-                self.pause();
-                return Advance::Wait(None);
-            }
-            if std::mem::take(&mut self.paused) {
-                self.clock.resume(core);
+            if self.was_suspended(core) {
+                if core.is_suspended() {
+                    self.pause();
+                    return Advance::Wait(None);
+                }
+                continue;
             }
             let step = std::mem::replace(&mut self.step, Step::Over);
             let flow = self.next(step, core, mode);
@@ -143,7 +142,9 @@ impl Loader {
                     self.step = step;
                     return match pause {
                         Pause::Io => Advance::Park(self.clock.deadline(true)),
-                        Pause::Event => Advance::Wait(self.clock.deadline(matches!(self.step, Step::Resolve(_)))),
+                        Pause::Event => {
+                            Advance::Wait(self.clock.deadline(matches!(self.step, Step::Resolve(_))))
+                        }
                         Pause::Answer => Advance::Wait(self.clock.deadline(false)),
                         Pause::Yield => Advance::Yield,
                         Pause::Reader => Advance::Streaming,
@@ -164,7 +165,7 @@ impl Loader {
             Step::Handshake(connection, permit, _) => self.handshake(connection, permit, core, mode),
             Step::Converse(exchange, _) => self.converse(exchange, core, mode),
             Step::Redirecting(exchange, head, request) => self.redirecting(exchange, head, request, core),
-            Step::Responding(receiving) => self.responding(receiving),
+            Step::Responding(receiving) => self.responding(receiving, core),
             Step::Body(receiving) => self.body(receiving, core, mode),
             Step::Delivering(head) => self.deliver(head, core),
             Step::Over => Err(Error::new(crate::ErrorKind::Unknown, "a task was carried on after its end")),
@@ -191,23 +192,45 @@ impl Loader {
     ) {
         let slot = Arc::clone(&self.answer);
         let asker = Arc::clone(core);
-        core.context.lane.post(Box::new(move || {
+        core.post(Box::new(move || {
             let answer = if asker.is_settled() {
                 default
             } else {
-                crate::engine::events::contain(|| ask(events.as_ref(), &asker)).unwrap_or(default)
+                crate::engine::events::contain(|| asker.within_event(|| ask(events.as_ref(), &asker)))
+                    .unwrap_or(default)
             };
             *lock(&slot) = Some(answer);
             asker.wake();
         }));
     }
 
+    /// The error if a time limit has passed. `idle`: the idle timeout counts; `phase` says what was
+    /// being done.
+    fn check(&mut self, idle: bool, core: &Arc<TaskCore>, phase: &dyn Fn(&Loader) -> String) -> Result<()> {
+        // A thread that sat in a receive has not noticed that the task was suspended meanwhile.
+        if self.was_suspended(core) {
+            return Ok(());
+        }
+        self.clock.check(idle, &|| phase(self))
+    }
+
     fn answered(&self) -> Option<Answer> {
         lock(&self.answer).take()
     }
 
+    /// Whether the task is suspended, or was since the last look: its time limits are others now.
+    fn was_suspended(&mut self, core: &Arc<TaskCore>) -> bool {
+        if core.is_suspended() {
+            return true;
+        }
+        let resumed = core.take_resumed();
+        if resumed {
+            self.clock.resume(core);
+        }
+        resumed
+    }
+
     fn pause(&mut self) {
-        self.paused = true;
         // A suspended task does not keep its place in the queue, nor a connection it has not used.
         if let Step::Acquire(ticket) = &mut self.step {
             *ticket = None;
@@ -246,12 +269,10 @@ impl Work for Loader {
     }
 
     fn read(&mut self, core: &Arc<TaskCore>, buffer: &mut [u8], mode: Mode) -> ReadStep {
-        if core.is_suspended() {
-            self.pause();
-            return ReadStep::Wait(None);
-        }
-        if std::mem::take(&mut self.paused) {
-            self.clock.resume(core);
+        while self.was_suspended(core) {
+            if core.is_suspended() {
+                return ReadStep::Wait(None);
+            }
         }
         match self.read_body(core, buffer, mode) {
             Ok(step) => step,
@@ -265,7 +286,9 @@ impl Work for Loader {
             #[cfg(feature = "tls")]
             Step::Handshake(connection, _, interest) => each(connection.socket(), *interest),
             Step::Converse(exchange, interest) => each(exchange.connection().socket(), *interest),
-            Step::Body(receiving) => each(receiving.exchange.connection().socket(), Interest::READ),
+            Step::Body(receiving) => {
+                each(receiving.exchange.connection().socket(), receiving.exchange.interest());
+            }
             _ => {}
         }
     }
@@ -274,14 +297,15 @@ impl Work for Loader {
         // Connections, permits and places in queues go with the step.
         self.step = Step::Over;
         let duration = core.created.elapsed();
-        if !matches!(core.outcome(), None | Some(Ok(_))) || self.failed {
+        if self.failed || core.is_settled() {
             let now = core.created + duration;
             if let Some(transaction) = self.measure() {
                 transaction.failed_at.get_or_insert(now);
             }
         }
         TaskMetrics {
-            interval: TaskInterval { start: SystemTime::now() - duration, duration },
+            created: core.created,
+            duration,
             redirect_count: self.redirects,
             transactions: std::mem::take(&mut self.transactions),
         }

@@ -3,21 +3,20 @@
 use super::{Flow, Loader, Step};
 use crate::connection::idle::{Origin, Want};
 use crate::error::{Result, redacted};
+use crate::head::percent_decoded;
 use crate::metrics::{ResourceFetchType, TransactionMetrics};
 use crate::proto::http1::framing::Persistence;
 use crate::proto::http1::request::{BodyLength, TargetForm, encode_head};
-use crate::head::percent_decoded;
 use crate::request::{Request, authorization};
 use crate::sync::Arc;
 use crate::task::core::TaskCore;
+use http::HeaderValue;
 use http::header::{AUTHORIZATION, EXPECT};
-use http::{HeaderValue, Method};
-use std::time::Instant;
 use url::{Position, Url};
 
 impl Loader {
     pub(super) fn prepare(&mut self, core: &Arc<TaskCore>) -> Result<Flow> {
-        let now = Instant::now();
+        let now = self.clock.progress();
         let request = self.request(core);
         core.context.configuration.check()?;
         request.check()?;
@@ -30,6 +29,8 @@ impl Loader {
             }
         }
         self.transactions.push(transaction);
+        // A former exchange may have ended while it waited for `100 Continue`.
+        self.clock.next_attempt = None;
         Ok(Flow::Go(Step::Acquire(None)))
     }
 
@@ -39,6 +40,7 @@ impl Loader {
             priority: core.priority(),
             certain: !self.request(core).get_method().is_idempotent(),
             fresh: self.retries.wants_fresh_connection(),
+            now: self.clock.progress(),
         }
     }
 
@@ -89,16 +91,13 @@ impl Loader {
 }
 
 /// Basic credentials of the URL, which are not sent in the request line (RFC 3986, section 3.2.1).
-fn url_credentials(request: &Request, url: &Url) -> Result<Option<HeaderValue>> {
-    if (url.username().is_empty() && url.password().is_none()) || request.get_headers().contains_key(AUTHORIZATION) {
+pub(super) fn url_credentials(request: &Request, url: &Url) -> Result<Option<HeaderValue>> {
+    if (url.username().is_empty() && url.password().is_none())
+        || request.get_headers().contains_key(AUTHORIZATION)
+    {
         return Ok(None);
     }
     let decode = |text| String::from_utf8_lossy(&percent_decoded(text)).into_owned();
     let value = authorization::basic(&decode(url.username()), &decode(url.password().unwrap_or_default()))?;
     Ok(Some(value))
-}
-
-/// Methods of RFC 9110, section 9.2.2.
-pub(super) fn is_idempotent(method: &Method) -> bool {
-    method.is_idempotent()
 }

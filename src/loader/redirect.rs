@@ -1,17 +1,21 @@
 //! Redirects: whether to follow, with the delegate's say, and the change to the next request.
 
+use super::prepare::url_credentials;
 use super::{Answer, Flow, Loader, Pause, Step};
 use crate::body::Body;
 use crate::disposition::RedirectDecision;
 use crate::error::{Error, ErrorKind, Result, redacted};
 use crate::exchange::http1::{self, Exchange};
 use crate::head::ResponseHead;
-use crate::proto::redirect::{Asked, NewRequest, Redirect, Rules, redirect};
+use crate::proto::redirect::{Asked, NewRequest, Redirect, Rules, redirect, same_origin};
 use crate::request::Request;
 use crate::sync::Arc;
 use crate::sys::Patience;
 use crate::task::core::TaskCore;
+use http::HeaderValue;
+use http::header::AUTHORIZATION;
 use std::time::Instant;
+use url::Url;
 
 /// A redirect's body is received to keep the connection, if it is there already and no larger.
 const DRAIN: usize = 64 * 1024;
@@ -42,7 +46,12 @@ impl Loader {
             Redirect::Deliver => return self.begin_response(exchange, head, core),
             Redirect::Follow(new) => new,
         };
-        let proposed = proposed(request, *new);
+        let own = match same_origin(asked.url, &new.url) && !has_credentials(&new.url) && !rules.strip_always
+        {
+            true => url_credentials(request, asked.url)?,
+            false => None,
+        };
+        let proposed = proposed(request, *new, own)?;
         let head = Arc::new(head);
         match core.events() {
             None => self.follow(exchange, proposed, core),
@@ -51,8 +60,8 @@ impl Loader {
                 self.ask(
                     core,
                     events,
-                    move |events, core| Answer::Redirect(events.will_redirect(core, &shown, asked)),
-                    Answer::Redirect(RedirectDecision::Follow(proposed.clone())),
+                    move |events, core| Answer::Redirect(Box::new(events.will_redirect(core, &shown, asked))),
+                    Answer::Redirect(Box::new(RedirectDecision::Follow(proposed.clone()))),
                 );
                 Ok(Flow::Go(Step::Redirecting(exchange, head, Box::new(proposed))))
             }
@@ -66,33 +75,38 @@ impl Loader {
         proposed: Box<Request>,
         core: &Arc<TaskCore>,
     ) -> Result<Flow> {
-        match self.answered() {
-            None => {
-                self.clock.check(false, &|| "waiting for the delegate to decide on a redirect".into())?;
-                Ok(Flow::Stay(Step::Redirecting(exchange, head, proposed), Pause::Answer))
+        let Some(answer) = self.answered() else {
+            self.check(false, core, &|_| "waiting for the delegate to decide on a redirect".into())?;
+            return Ok(Flow::Stay(Step::Redirecting(exchange, head, proposed), Pause::Answer));
+        };
+        self.clock.touch();
+        let decision = match answer {
+            Answer::Redirect(decision) => *decision,
+            Answer::Response(_) => RedirectDecision::Follow(*proposed),
+        };
+        match decision {
+            RedirectDecision::Follow(request) => self.follow(exchange, request, core),
+            RedirectDecision::Stop => {
+                // The event that showed it may be about to let go of it.
+                let head = Arc::try_unwrap(head).unwrap_or_else(|shared| copied(&shared));
+                self.begin_response(exchange, head, core)
             }
-            Some(Answer::Redirect(RedirectDecision::Stop)) => {
-                self.clock.touch();
-                match Arc::try_unwrap(head) {
-                    Ok(head) => self.begin_response(exchange, head, core),
-                    // The event that showed it is about to let go of it.
-                    Err(shared) => self.begin_response(exchange, copied(&shared), core),
-                }
-            }
-            Some(Answer::Redirect(RedirectDecision::Follow(request))) => {
-                self.clock.touch();
-                self.follow(exchange, request, core)
-            }
-            Some(Answer::Response(_)) => self.follow(exchange, *proposed, core),
         }
     }
 
-    fn follow(&mut self, mut exchange: Box<Exchange>, request: Request, core: &Arc<TaskCore>) -> Result<Flow> {
+    fn follow(
+        &mut self,
+        mut exchange: Box<Exchange>,
+        request: Request,
+        core: &Arc<TaskCore>,
+    ) -> Result<Flow> {
         let limit = self.request(core).redirect_limit.unwrap_or(core.context.configuration.redirect_limit);
         if self.redirects >= limit {
             let error = Error::new(
                 ErrorKind::HttpTooManyRedirects,
-                format!("following redirects: there were more than {limit}; see Configuration::redirect_limit"),
+                format!(
+                    "following redirects: there were more than {limit}; see Configuration::redirect_limit"
+                ),
             );
             return Err(match request.get_url() {
                 Some(url) => error.with_url(url),
@@ -109,7 +123,9 @@ impl Loader {
             transaction.response_end = Some(now);
             transaction.response_body_bytes = received;
         }
-        core.set_interrupt(None);
+        self.uninterruptible(core);
+        // Who cancelled just before has shut the connection down.
+        exchange.persistent &= !core.is_settled();
         exchange.finish(now);
         core.set_current(request.clone());
         self.request = Some(request);
@@ -118,17 +134,25 @@ impl Loader {
     }
 }
 
-/// The request that a redirect leads to, with everything else as it was.
-fn proposed(request: &Request, new: NewRequest) -> Request {
+fn has_credentials(url: &Url) -> bool {
+    !url.username().is_empty() || url.password().is_some()
+}
+
+/// The request that a redirect leads to, with everything else as it was. `credentials` are those of
+/// the URL that redirects, if they go along: as a header, since `Location` did not name them.
+fn proposed(request: &Request, new: NewRequest, credentials: Option<HeaderValue>) -> Result<Request> {
     let mut next = request.clone();
     next.method = new.method;
     next.url = Ok(new.url);
     next.headers = new.headers;
+    if let Some(value) = credentials {
+        crate::header::insert(&mut next.headers, AUTHORIZATION, value)?;
+    }
     if !new.keep_body {
         next.body = Body::empty();
         next.expect_continue = false;
     }
-    next
+    Ok(next)
 }
 
 /// Takes what is there of the body, without waiting for more.
@@ -141,6 +165,7 @@ fn drain(exchange: &mut Exchange) -> Result<u64> {
                 exchange.take(count);
                 taken += count;
             }
+            Ok(http1::Body::Framing) => {}
             // What is wrong with the body of a redirect harms nobody but the connection.
             Ok(http1::Body::Nothing | http1::Body::End) => break,
             Err(_) => {

@@ -1,6 +1,5 @@
 //! Whether a failed exchange is repeated.
 
-use super::prepare::is_idempotent;
 use super::{Flow, Loader, Step};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::http1::Exchange;
@@ -42,16 +41,26 @@ impl Loader {
     }
 
     /// The exchange failed before a head came.
-    pub(super) fn unanswered(&mut self, exchange: Box<Exchange>, error: Error, core: &Arc<TaskCore>) -> Result<Flow> {
+    pub(super) fn unanswered(
+        &mut self,
+        exchange: Box<Exchange>,
+        error: Error,
+        core: &Arc<TaskCore>,
+    ) -> Result<Flow> {
         if core.is_settled() {
             return Err(Error::cancelled());
         }
         let method = self.request(core).get_method();
-        match retry(&exchange, is_idempotent(method), self.retries.stale, &error) {
+        match retry(&exchange, method.is_idempotent(), self.retries.stale, &error) {
             None => Err(error),
             Some(reason) => {
                 log::debug!("task {}: {reason:?}, once more on a fresh connection ({error})", core.id);
                 self.retries.stale = true;
+                // What the lost exchange waited for (100 Continue) is of no concern to the next.
+                self.clock.next_attempt = None;
+                // The connection is closed here and now, and not when the next one is there.
+                self.uninterruptible(core);
+                drop(exchange);
                 Ok(Flow::Go(Step::Prepare))
             }
         }

@@ -17,7 +17,7 @@ const DURATION: usize = 9;
 
 pub(super) fn draw(metrics: &TaskMetrics, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let count = metrics.transactions.len();
-    write!(f, "{}, {count} transaction{}", Time(metrics.interval.duration), plural(count))?;
+    write!(f, "{}, {count} transaction{}", Time(metrics.duration), plural(count))?;
     if let redirects @ 1.. = metrics.redirect_count as usize {
         write!(f, ", {redirects} redirect{}", plural(redirects))?;
     }
@@ -234,10 +234,9 @@ fn three_digits(value: u128, unit: u128, name: &str, f: &mut fmt::Formatter<'_>)
 
 #[cfg(test)]
 mod tests {
-    use super::super::{TaskInterval, TransactionMetrics};
+    use super::super::TransactionMetrics;
     use super::*;
     use http::{Method, StatusCode};
-    use std::time::SystemTime;
     use url::Url;
 
     /// A transaction whose phases begin and end so many microseconds after a base, in order.
@@ -278,8 +277,7 @@ mod tests {
 
     fn task(redirect_count: u32, millis: u64, transactions: Vec<TransactionMetrics>) -> String {
         let duration = Duration::from_millis(millis);
-        let interval = TaskInterval { start: SystemTime::UNIX_EPOCH, duration };
-        TaskMetrics { interval, redirect_count, transactions }.to_string()
+        TaskMetrics { created: Instant::now(), duration, redirect_count, transactions }.to_string()
     }
 
     fn compare(drawn: &str, expected: &str) {

@@ -92,11 +92,6 @@ impl<E> Eyeballs<E> {
         self.next_start = None;
     }
 
-    /// The attempts that have failed, in the order in which they did.
-    pub(crate) fn failures(&self) -> &[(SocketAddr, E)] {
-        &self.failures
-    }
-
     /// The failures themselves.
     pub(crate) fn take_failures(&mut self) -> Vec<(SocketAddr, E)> {
         std::mem::take(&mut self.failures)
@@ -307,6 +302,6 @@ mod tests {
             }
             assert!(in_flight <= MAX_IN_FLIGHT);
         }
-        assert_eq!(race.eyeballs.failures().len(), 16 - MAX_IN_FLIGHT);
+        assert_eq!(race.eyeballs.take_failures().len(), 16 - MAX_IN_FLIGHT);
     }
 }

@@ -40,6 +40,8 @@ macro_rules! into_url {
 
 into_url! {
     &str, text => parse(text);
+    // What an iteration over an array of them gives.
+    &&str, text => parse(text);
     String, text => parse(&text);
     &String, text => parse(text);
     Url, url => Ok(url);

@@ -1,6 +1,6 @@
 //! Data tasks: a request, and its response in memory or through a reader.
 
-use super::core::{Opened, TaskCore};
+use super::core::{Opened, TaskCore, within_own_event};
 use super::{Pending, Task};
 use crate::error::{Error, ErrorKind, Result};
 use crate::response::Response;
@@ -23,13 +23,17 @@ impl DataTask {
     ///
     /// A task that nobody runs is run on the calling thread. `wait` may be called from any thread,
     /// from several at once, before or after the end, and inside a callback of the same session; each
-    /// call gives the same result. A response with an error status is a response, not an error
+    /// call gives the same result. Only a method of the delegate that is told something of this very
+    /// task before its end cannot wait for it, and gets an error of
+    /// [`ErrorKind::ResourceUnavailable`]; the task goes on. A response with an error status is a response, not an error
     /// ([`Response::error_for_status`]).
     ///
     /// # Errors
     /// Whatever kept the response from arriving: see [`ErrorKind`].
     pub fn wait(&self) -> Result<Response<Bytes>> {
-        self.core().wait(None).unwrap_or_else(|| Err(Error::new(ErrorKind::Unknown, "waiting ended without a result")))
+        self.core()
+            .wait(None)
+            .unwrap_or_else(|| Err(Error::new(ErrorKind::Unknown, "waiting ended without a result")))
     }
 
     /// Waits for the response so long at most. `None` if it is not there by then: the task goes on,
@@ -62,13 +66,15 @@ impl DataTask {
     pub fn open(&self) -> Result<Response<BodyReader>> {
         match self.core().open() {
             Opened::Streaming => match self.core().head() {
-                Some(head) => {
-                    Ok(Response::new(head, BodyReader { core: Arc::clone(self.core()), source: Source::Task }))
-                }
+                Some(head) => Ok(Response::new(
+                    head,
+                    BodyReader { core: Arc::clone(self.core()), source: Source::Task },
+                )),
                 None => Err(Error::new(ErrorKind::Unknown, "a body without a head")),
             },
             Opened::Outcome(outcome) => outcome.map(|response| {
-                response.map(|bytes| BodyReader { core: Arc::clone(self.core()), source: Source::Memory(bytes) })
+                response
+                    .map(|bytes| BodyReader { core: Arc::clone(self.core()), source: Source::Memory(bytes) })
             }),
             Opened::Taken => Err(Error::new(
                 ErrorKind::ResourceUnavailable,
@@ -146,7 +152,9 @@ pub fn wait_all<'a>(tasks: impl IntoIterator<Item = &'a DataTask>) -> Vec<Result
 
 /// Starts all tasks and waits for the first that ends: its index and its result. `None` only if
 /// there are no tasks. The others go on; cancel them if nobody wants them.
-pub fn wait_any<'a>(tasks: impl IntoIterator<Item = &'a DataTask>) -> Option<(usize, Result<Response<Bytes>>)> {
+pub fn wait_any<'a>(
+    tasks: impl IntoIterator<Item = &'a DataTask>,
+) -> Option<(usize, Result<Response<Bytes>>)> {
     let tasks: Vec<&DataTask> = tasks.into_iter().collect();
     let first = *tasks.first()?;
     if tasks.len() == 1 {
@@ -157,7 +165,11 @@ pub fn wait_any<'a>(tasks: impl IntoIterator<Item = &'a DataTask>) -> Option<(us
     loop {
         for (index, task) in tasks.iter().enumerate() {
             if let Some(outcome) = task.core().outcome() {
+                tasks.iter().for_each(|task| task.core().forget_change(sleeper.waker()));
                 return Some((index, outcome));
+            }
+            if task.core().is_told_here() {
+                return Some((index, Err(within_own_event())));
             }
             task.core().on_change(sleeper.waker());
         }

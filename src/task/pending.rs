@@ -61,15 +61,17 @@ impl<T: Send + 'static> Pending<T> {
         self.core.outcome().map(self.take)
     }
 
-    /// Runs a handler with the result on the session's delegate queue, and starts the operation.
+    /// Runs a handler with the result on the session's delegate queue, and starts the operation if it
+    /// has not been started.
     pub fn on_completion(self, handler: impl FnOnce(Result<T>) + Send + 'static) {
         let take = self.take;
         self.core.on_completion(Box::new(move |outcome| handler(take(outcome))));
-        self.core.resume();
+        self.core.start();
     }
 
     /// A channel on which the result arrives, once, for [`crossbeam_channel::select!`]. Starts the
-    /// operation if it has not been started.
+    /// operation if it has not been started. Selecting runs no delegate methods: on the delegate
+    /// queue itself use [`wait`](Pending::wait), which does.
     pub fn receiver(&self) -> &Receiver<Result<T>> {
         self.registered.call_once(|| {
             let (sender, take) = (self.sender.clone(), self.take);
@@ -85,6 +87,9 @@ impl<T: Send + 'static> Pending<T> {
 
 impl<T> fmt::Debug for Pending<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pending").field("task", &self.core.id).field("settled", &self.core.is_settled()).finish()
+        f.debug_struct("Pending")
+            .field("task", &self.core.id)
+            .field("settled", &self.core.is_settled())
+            .finish()
     }
 }

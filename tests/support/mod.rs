@@ -4,7 +4,8 @@
 //! and agreed upon. [`Server`] speaks HTTP/1.1 over TCP and TLS, keeps a record of what reached it,
 //! and does wrong on request: faults are data, `Reply::head(200).then(Fault::ResetAfter(512))`.
 //! [`independent`] is a server that others wrote. [`raw`], [`Blackhole`] and [`Refused`] are for what
-//! is below HTTP.
+//! is below HTTP. [`every_way`] runs a test over TCP and TLS and in each way a task can be used in;
+//! [`harness`] has what tests of tasks and delegates share.
 //!
 //! Use it with `mod support;` from a file in `tests`, and from an example with
 //! `#[path = "../tests/support/mod.rs"] mod support;`.
@@ -12,7 +13,9 @@
 
 mod builder;
 mod certs;
+mod client;
 mod connection;
+mod flood;
 mod gate;
 mod independent;
 mod pattern;
@@ -26,10 +29,17 @@ mod tls;
 mod wire;
 mod worker;
 
+#[cfg(feature = "tls")]
+pub mod harness;
 pub mod process;
+pub mod script;
 
 pub use builder::{Admission, Builder};
 pub use certs::{Ca, Certs, ca};
+pub use client::{
+    Client, WAYS, Way, configuration_for, error_within, eventually, every_way, over_both, result_by,
+};
+pub use flood::Flood;
 pub use gate::Gate;
 pub use independent::{Independent, independent};
 pub use pattern::{assert_pattern, first_mismatch, gzip, pattern, pattern_at};

@@ -40,7 +40,7 @@ impl Plan {
             At::BeforeHead => 0,
             At::InHead(count) => count.min(head_end),
             At::BeforeBody => head_end,
-            At::After(count) => (head_end + count).min(end),
+            At::After(count) => head_end.saturating_add(count).min(end),
             At::End => end,
         };
         let mut steps = Vec::new();

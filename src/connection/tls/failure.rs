@@ -131,7 +131,7 @@ fn certificate(host: &str, phase: Phase, verdict: &CertificateError) -> Error {
         }
         _ => (ErrorKind::ServerCertificateUntrusted, "certificate is not acceptable".to_owned()),
     };
-    message(host, phase, kind, &what).with_source(rustls::Error::InvalidCertificate(source))
+    message(host, phase, kind, &what).with_told_source(rustls::Error::InvalidCertificate(source))
 }
 
 fn as_unanchored(verdict: &CertificateError) -> Option<&Unanchored> {
@@ -200,8 +200,13 @@ fn describe_alert(alert: AlertDescription, phase: Phase, facts: Facts) -> (Error
         Alert::AccessDenied if facts.has_identity => "does not give access",
         Alert::ProtocolVersion => return (phase.kind(), no_common_version(facts)),
         Alert::HandshakeFailure => {
-            let what = "the server found nothing in common with what was offered (alert handshake_failure)";
-            return (phase.kind(), what.to_owned());
+            let mut what = "the server found nothing in common with what was offered".to_owned();
+            // RFC 5246 §7.4.6: it may say the same of a client certificate that did not come.
+            if !facts.has_identity {
+                what.push_str(", or requires a client certificate, and there is none");
+            }
+            what.push_str(" (alert handshake_failure)");
+            return (phase.kind(), what);
         }
         Alert::NoApplicationProtocol => {
             let what = "the server supports none of the application protocols that were offered";

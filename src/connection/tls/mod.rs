@@ -39,7 +39,9 @@ use crate::error::{Error, ErrorKind, Result};
 use failure::{Phase, map_error, message};
 use rustls::HandshakeKind;
 use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
-use rustls::pki_types::{CertificateDer, ServerName};
+#[cfg(test)]
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::ServerName;
 use rustls::unbuffered::{
     ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic,
 };
@@ -51,6 +53,7 @@ pub(crate) const MAX_PLAINTEXT: usize = 16 * 1024;
 
 /// The most ciphertext a record has, with its header: enough for a receive buffer that always holds
 /// a record (RFC 5246 §6.2.3).
+#[cfg(test)]
 pub(crate) const MAX_RECORD: usize = HEADER + MAX_PLAINTEXT + 2048;
 
 const HEADER: usize = 5;
@@ -260,6 +263,7 @@ impl TlsStream {
     }
 
     /// The server's certificate, then those it sent along. Those of the session if one was resumed.
+    #[cfg(test)]
     pub(crate) fn peer_certificates(&self) -> &[CertificateDer<'static>] {
         self.connection.peer_certificates().unwrap_or_default()
     }

@@ -139,7 +139,7 @@ impl Coding for Gzip {
                 State::HeaderCheck if !self.has(HEADER_CHECK) => State::Body,
                 State::HeaderCheck => match self.field.gather::<2>(input) {
                     None => return Ok(()),
-                    Some(check) if self.header_crc.sum() & 0xffff == u16::from_le_bytes(check).into() => {
+                    Some(check) if self.header_crc.sum() & 0xffff == u32::from(u16::from_le_bytes(check)) => {
                         State::Body
                     }
                     Some(_) => return Err(Fault::Checksum),

@@ -123,6 +123,7 @@ impl BodyDecoder {
     }
 
     /// The trailers of a chunked body that is complete, if it had any.
+    #[cfg(test)]
     pub(crate) fn trailers(&self) -> Option<&HeaderMap> {
         match &self.state {
             State::Chunked(decoder) => decoder.trailers(),

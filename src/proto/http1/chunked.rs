@@ -107,6 +107,7 @@ impl ChunkedDecoder {
 
     /// The trailer section, once the body is complete and if it had one. Headers that must not
     /// be there (RFC 9110, section 6.5.1) are not.
+    #[cfg(test)]
     pub(crate) fn trailers(&self) -> Option<&HeaderMap> {
         self.trailers.as_ref()
     }

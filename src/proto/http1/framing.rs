@@ -59,8 +59,17 @@ pub(crate) struct MessageFraming {
 ///
 /// Fails with `BadServerResponse` if `Content-Length` or `Transfer-Encoding` make no sense.
 pub(crate) fn framing(method: &Method, head: &ParsedHead) -> Result<MessageFraming> {
+    let no_body = has_no_body(method, head.status);
+    if let Some(plain) = head.plain {
+        let (framing, persistence) = match plain.content_length {
+            _ if no_body => (Framing::None, Persistence::KeepAlive),
+            Some(length) => (Framing::Length(length), Persistence::KeepAlive),
+            None => (Framing::UntilClose, Persistence::Close),
+        };
+        return Ok(MessageFraming { framing, persistence, coding: None });
+    }
     let persistence = persistence(head.version, &head.headers);
-    if has_no_body(method, head.status) {
+    if no_body {
         return Ok(MessageFraming { framing: Framing::None, persistence, coding: None });
     }
     let close = Persistence::Close;
@@ -114,7 +123,7 @@ pub(crate) fn content_length(headers: &HeaderMap) -> Result<Option<u64>> {
     Ok(length)
 }
 
-fn decimal(digits: &[u8]) -> Option<u64> {
+pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;
     }

@@ -12,7 +12,9 @@
 
 use super::{malformed, quoted};
 use crate::error::{Error, ErrorKind, Result};
+use crate::head::Fields;
 use bytes::Bytes;
+use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 use std::mem::MaybeUninit;
 
@@ -28,6 +30,9 @@ const DISTINCT_START: usize = MAX_LEADING + b"HTTP/".len();
 
 /// Headers that are parsed without allocating for the list of them.
 const USUAL_HEADERS: usize = 64;
+/// Up to this size the map of a plain head is made when it is needed: no name in it and no number of
+/// names can be too much for a map.
+const PLAIN: usize = 16 * 1024;
 
 /// How large a head may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +57,19 @@ pub(crate) struct ParsedHead {
     /// 100 to 999.
     pub(crate) status: StatusCode,
     /// In the order of the wire; the values share one buffer.
-    pub(crate) headers: HeaderMap,
+    pub(crate) headers: Fields,
+    /// What there is to know of a head as it usually is, without looking at its headers.
+    pub(crate) plain: Option<Plain>,
+}
+
+/// A head that leaves no doubt: HTTP/1.1, at most one `Content-Length` and that a number, no
+/// `Transfer-Encoding`, and a connection that is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Plain {
+    /// `Content-Length`.
+    pub(crate) content_length: Option<u64>,
+    /// There is a `Content-Encoding`.
+    pub(crate) is_encoded: bool,
 }
 
 impl ParsedHead {
@@ -60,6 +77,19 @@ impl ParsedHead {
     /// connection and is none of these.
     pub(crate) fn is_interim(&self) -> bool {
         self.status.is_informational() && self.status != StatusCode::SWITCHING_PROTOCOLS
+    }
+
+    /// What `Content-Length` says, whether or not such a body follows.
+    pub(crate) fn content_length(&self) -> Result<Option<u64>> {
+        match self.plain {
+            Some(plain) => Ok(plain.content_length),
+            None => super::framing::content_length(&self.headers),
+        }
+    }
+
+    /// Whether there is a `Content-Encoding`.
+    pub(crate) fn is_encoded(&self) -> bool {
+        self.plain.map_or_else(|| self.headers.contains_key(CONTENT_ENCODING), |plain| plain.is_encoded)
     }
 }
 
@@ -180,17 +210,69 @@ fn parse_with<'b>(
         .and_then(|code| StatusCode::from_u16(code).ok())
         .ok_or(Failure::Syntax(httparse::Error::Status))?;
     let section = input.get(..consumed).unwrap_or_default();
-    let headers = header_map(section, response.headers).map_err(Failure::Ours)?;
-    Ok(Some((ParsedHead { version, status, headers }, consumed)))
+    let plain = if version == Version::HTTP_11 { plain(section, response.headers) } else { None };
+    let headers = match plain {
+        Some(_) => {
+            let section = Bytes::copy_from_slice(section);
+            let count = response.headers.len();
+            Fields::lazy(move || map_of(&section, count))
+        }
+        None => header_map(section, response.headers).map_err(Failure::Ours)?.into(),
+    };
+    Ok(Some((ParsedHead { version, status, headers, plain }, consumed)))
+}
+
+/// Whether a head is plain, and small enough for its map to be made later, which then cannot fail.
+fn plain(section: &[u8], headers: &[httparse::Header<'_>]) -> Option<Plain> {
+    if section.len() > PLAIN {
+        return None;
+    }
+    let mut plain = Plain { content_length: None, is_encoded: false };
+    for header in headers {
+        if header.value.contains(&b'\n') {
+            return None;
+        }
+        let is = |name: &str| header.name.eq_ignore_ascii_case(name);
+        match header.name.len() {
+            10 if is("connection") && !header.value.eq_ignore_ascii_case(b"keep-alive") => return None,
+            14 if is("content-length") => {
+                let length = super::framing::decimal(header.value)?;
+                if plain.content_length.replace(length).is_some() {
+                    return None;
+                }
+            }
+            16 if is("content-encoding") => plain.is_encoded = true,
+            17 if is("transfer-encoding") => return None,
+            _ => {}
+        }
+    }
+    Some(plain)
+}
+
+/// The map of a head that was parsed before.
+fn map_of(section: &Bytes, count: usize) -> HeaderMap {
+    let mut headers = Vec::new();
+    headers.resize_with(count, MaybeUninit::uninit);
+    let mut response = httparse::Response::new(&mut []);
+    let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(
+        &mut response,
+        section,
+        &mut headers,
+    );
+    debug_assert!(matches!(parsed, Ok(httparse::Status::Complete(_))));
+    collect(section, section, response.headers).unwrap_or_default()
 }
 
 /// Makes a map of parsed headers, whose values are slices of one copy of the `section` they were
 /// parsed from.
 pub(super) fn header_map(section: &[u8], parsed: &[httparse::Header<'_>]) -> Result<HeaderMap> {
+    collect(section, &Bytes::copy_from_slice(section), parsed)
+}
+
+fn collect(section: &[u8], shared: &Bytes, parsed: &[httparse::Header<'_>]) -> Result<HeaderMap> {
     let refuse = |header: &httparse::Header<'_>| {
         malformed(format!("header {} cannot be kept", quoted(header.name.as_bytes(), 40)))
     };
-    let shared = Bytes::copy_from_slice(section);
     let mut map = HeaderMap::try_with_capacity(parsed.len()).map_err(|_| malformed("too many headers"))?;
     for header in parsed {
         let name = HeaderName::from_bytes(header.name.as_bytes()).map_err(|_| refuse(header))?;

@@ -7,20 +7,20 @@
 
 #[path = "../../../src"]
 mod library {
-    pub mod error;
-    pub mod head;
-    pub mod header;
+    pub(crate) mod error;
+    pub(crate) mod head;
+    pub(crate) mod header;
+    pub(crate) mod proto;
 
-    pub mod proto {
-        pub mod coding;
-        pub mod http1;
-        pub mod redirect;
-    }
-
-    pub mod exchange {
-        pub mod http1;
+    pub(crate) mod exchange {
+        pub(crate) mod http1;
     }
 }
+
+// Where those files expect each other to be, and a script in place of a connection.
+use library::proto::{http1, redirect};
+use library::{error, head, header, proto};
+use wire::{connection, sys};
 
 mod check_chunked;
 mod check_coding;
@@ -29,10 +29,6 @@ mod check_head;
 mod check_location;
 mod pieces;
 mod wire;
-
-use library::proto::{http1, redirect};
-use library::{error, head, header, proto};
-use wire::{connection, sys};
 
 pub use check_chunked::chunked_body;
 pub use check_coding::coding;

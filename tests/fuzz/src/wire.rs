@@ -37,6 +37,14 @@ pub mod sys {
     pub enum Patience {
         Never,
     }
+
+    pub struct Interest;
+
+    impl Interest {
+        pub const READ: Interest = Interest;
+        pub const WRITE: Interest = Interest;
+        pub const READ_WRITE: Interest = Interest;
+    }
 }
 
 pub mod connection {
@@ -50,8 +58,7 @@ pub mod connection {
         impl Permit {
             #[allow(clippy::boxed_local)]
             pub fn put_back(self, connection: Box<Connection>, _: Instant) {
-                // As the library's does, which looks at the rest only before the next exchange.
-                if connection.input().is_empty() {
+                if connection.is_reusable() {
                     self.0.set(Fate::Kept { leftover: connection.unread() });
                 }
             }
@@ -83,6 +90,9 @@ pub mod connection {
             at: usize,
             blocked: bool,
             input: Vec<u8>,
+            /// The last receive left room.
+            drained: bool,
+            pub midway: bool,
             pub exchanges: u32,
             /// The most that was ever held.
             pub held: usize,
@@ -90,7 +100,16 @@ pub mod connection {
 
         impl Connection {
             pub fn new(script: Script) -> Self {
-                Connection { script, at: 0, blocked: true, input: Vec::new(), exchanges: 0, held: 0 }
+                Connection {
+                    script,
+                    at: 0,
+                    blocked: true,
+                    input: Vec::new(),
+                    drained: true,
+                    midway: false,
+                    exchanges: 0,
+                    held: 0,
+                }
             }
 
             pub fn input(&self) -> &[u8] {
@@ -109,6 +128,11 @@ pub mod connection {
             /// Whether nothing more will ever come.
             pub fn is_silent(&self) -> bool {
                 self.unread() == 0 && self.script.end == End::Silence
+            }
+
+            /// As the library's: it looks at the socket unless it saw that nothing more was there.
+            pub fn is_reusable(&self) -> bool {
+                self.input.is_empty() && (self.drained || self.is_silent())
             }
 
             pub fn fill(&mut self, _: Patience) -> Result<Received, Error> {
@@ -145,12 +169,17 @@ pub mod connection {
             fn next(&mut self, room: usize) -> Option<usize> {
                 let left = self.unread().min(MOST);
                 let room = if self.script.surplus { usize::MAX } else { room };
-                let Some(sizes) = self.script.sizes.as_mut() else { return Some(left.min(room)) };
+                let Some(sizes) = self.script.sizes.as_mut() else {
+                    self.drained = left < room;
+                    return Some(left.min(room));
+                };
                 self.blocked = !self.blocked;
                 if self.blocked {
                     return None;
                 }
-                Some(sizes.next().min(left).min(room))
+                let count = sizes.next().min(left).min(room);
+                self.drained = count < room;
+                Some(count)
             }
 
             /// Receives so much; what the target does not take goes to the input.

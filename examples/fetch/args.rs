@@ -1,0 +1,405 @@
+//! The command line: options with curl's names, taken apart into [`Options`]. Opens no file and
+//! knows nothing of sessions.
+
+use lexopt::Arg::{Long, Short, Value};
+use lexopt::{Parser, ValueExt};
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Command {
+    /// Transfers.
+    Fetch(Box<Options>),
+    /// The help text.
+    Help,
+    /// The version.
+    Version,
+}
+
+/// Everything that was said about the transfers.
+#[derive(Debug)]
+pub struct Options {
+    /// What to fetch and where to, in the order given.
+    pub targets: Vec<Target>,
+    /// `-X`.
+    pub method: Option<String>,
+    /// `-H`: name and value; without a value the header is not to be sent.
+    pub headers: Vec<(String, Option<String>)>,
+    /// `-d` and `--data-binary`, to be joined with `&`.
+    pub data: Vec<Data>,
+    /// `-A`.
+    pub user_agent: Option<String>,
+    /// `-e`.
+    pub referer: Option<String>,
+    /// `-u`: user name and password.
+    pub user: Option<(String, String)>,
+    /// `-I`.
+    pub head_only: bool,
+    /// `-i`.
+    pub include: bool,
+    /// How often `-v` was given.
+    pub verbose: u8,
+    /// `-s`.
+    pub silent: bool,
+    /// `-S`.
+    pub show_error: bool,
+    /// `-f`.
+    pub fail: bool,
+    /// Whether redirects are followed.
+    pub location: bool,
+    /// `--max-redirs`.
+    pub max_redirs: u32,
+    /// `-m`.
+    pub max_time: Option<Duration>,
+    /// `--connect-timeout`.
+    pub connect_timeout: Option<Duration>,
+    /// `-k`.
+    pub insecure: bool,
+    /// `--cacert`.
+    pub cacert: Option<PathBuf>,
+    /// `--cert`.
+    pub cert: Option<PathBuf>,
+    /// `--key`.
+    pub key: Option<PathBuf>,
+    /// `-Z`.
+    pub parallel: bool,
+    /// `--parallel-max`.
+    pub parallel_max: usize,
+    /// `-w`.
+    pub write_out: Option<String>,
+}
+
+/// A URL and where its body goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// As it was given, with `http://` in front if it had no scheme.
+    pub url: String,
+    /// Where to.
+    pub output: Output,
+}
+
+/// Where a body goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// To standard output, unless that is a terminal and the body is binary.
+    Stdout,
+    /// To standard output, whatever it is (`-o -`).
+    StdoutAnyhow,
+    /// To this file.
+    File(PathBuf),
+    /// To a file in the working directory with the last part of the URL's path as its name.
+    RemoteName,
+}
+
+/// A piece of the request's body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Data {
+    /// Where it comes from.
+    pub source: Source,
+    /// Whether line ends and NULs are taken out of a file, as `-d` does.
+    pub strip: bool,
+}
+
+/// Where a piece of the request's body comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The command line.
+    Text(String),
+    /// `@file`.
+    File(PathBuf),
+    /// `@-`.
+    Stdin,
+}
+
+/// What is wrong with the command line.
+#[derive(Debug)]
+pub struct Usage(pub String);
+
+impl From<lexopt::Error> for Usage {
+    fn from(error: lexopt::Error) -> Usage {
+        Usage(error.to_string())
+    }
+}
+
+/// Takes a command line apart; the program's name is not part of `args`.
+pub fn parse(args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Command, Usage> {
+    let mut parser = Parser::from_args(args);
+    let mut options = Options::default();
+    let (mut urls, mut outputs, mut all_remote) = (Vec::new(), Vec::new(), false);
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Short('h') | Long("help") => return Ok(Command::Help),
+            Short('V') | Long("version") => return Ok(Command::Version),
+            Value(url) => urls.push(url.string()?),
+            Long("url") => urls.push(parser.value()?.string()?),
+            Short('X') | Long("request") => options.method = Some(parser.value()?.string()?),
+            Short('H') | Long("header") => options.headers.push(header(parser.value()?.string()?)?),
+            Short('d') | Long("data") => options.data.push(data(parser.value()?, true)?),
+            Long("data-binary") => options.data.push(data(parser.value()?, false)?),
+            Short('A') | Long("user-agent") => options.user_agent = Some(parser.value()?.string()?),
+            Short('e') | Long("referer") => options.referer = Some(parser.value()?.string()?),
+            Short('u') | Long("user") => options.user = Some(user(parser.value()?.string()?)?),
+            Short('o') | Long("output") => outputs.push(output(parser.value()?)),
+            Short('O') | Long("remote-name") => outputs.push(Output::RemoteName),
+            Long("remote-name-all") => all_remote = true,
+            Short('i') | Long("include") => options.include = true,
+            Short('I') | Long("head") => options.head_only = true,
+            Short('v') | Long("verbose") => options.verbose = options.verbose.saturating_add(1),
+            Short('s') | Long("silent") => options.silent = true,
+            Short('S') | Long("show-error") => options.show_error = true,
+            Short('f') | Long("fail") => options.fail = true,
+            // Both are how it is anyhow.
+            Short('L') | Long("location") => options.location = true,
+            Long("compressed") => {}
+            Long("no-location") => options.location = false,
+            Long("max-redirs") => options.max_redirs = max_redirs(&parser.value()?.string()?)?,
+            Short('m') | Long("max-time") => options.max_time = seconds("-m", parser.value()?.string()?)?,
+            Long("connect-timeout") => {
+                options.connect_timeout = seconds("--connect-timeout", parser.value()?.string()?)?;
+            }
+            Short('k') | Long("insecure") => options.insecure = true,
+            Long("cacert") => options.cacert = Some(parser.value()?.into()),
+            Short('E') | Long("cert") => options.cert = Some(parser.value()?.into()),
+            Long("key") => options.key = Some(parser.value()?.into()),
+            Short('Z') | Long("parallel") => options.parallel = true,
+            Long("parallel-max") => options.parallel_max = parser.value()?.parse::<u16>()?.max(1).into(),
+            Short('w') | Long("write-out") => options.write_out = Some(parser.value()?.string()?),
+            arg => return Err(arg.unexpected().into()),
+        }
+    }
+    options.targets = targets(urls, outputs, all_remote)?;
+    options.check()?;
+    Ok(Command::Fetch(Box::new(options)))
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            targets: Vec::new(),
+            method: None,
+            headers: Vec::new(),
+            data: Vec::new(),
+            user_agent: None,
+            referer: None,
+            user: None,
+            head_only: false,
+            include: false,
+            verbose: 0,
+            silent: false,
+            show_error: false,
+            fail: false,
+            location: true,
+            max_redirs: 50,
+            max_time: None,
+            connect_timeout: None,
+            insecure: false,
+            cacert: None,
+            cert: None,
+            key: None,
+            parallel: false,
+            parallel_max: 50,
+            write_out: None,
+        }
+    }
+}
+
+impl Options {
+    /// Whether errors are told.
+    pub fn tells_errors(&self) -> bool {
+        !self.silent || self.show_error
+    }
+
+    /// Whether the head of the response goes to the output.
+    pub fn shows_head(&self) -> bool {
+        self.include || self.head_only
+    }
+
+    /// Whether several transfers run at once.
+    pub fn is_at_once(&self) -> bool {
+        self.parallel && self.targets.len() > 1
+    }
+
+    fn check(&self) -> Result<(), Usage> {
+        if self.head_only && !self.data.is_empty() {
+            return Err(Usage("-I asks for the head, and -d sends a body: give only one of them".into()));
+        }
+        if self.key.is_some() && self.cert.is_none() {
+            return Err(Usage("--key goes with --cert".into()));
+        }
+        if self.data.iter().filter(|data| data.source == Source::Stdin).count() > 1 {
+            return Err(Usage("standard input can be read only once".into()));
+        }
+        let mut files = HashSet::new();
+        for target in &self.targets {
+            if let (true, Output::File(path)) = (self.is_at_once(), &target.output) {
+                // Devices take whatever comes.
+                if !path.starts_with("/dev") && !files.insert(path) {
+                    let path = path.display();
+                    return Err(Usage(format!("with -Z, two transfers cannot go to {path} at once")));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Gives the URLs their outputs, the first to the first and so on, as curl does.
+fn targets(urls: Vec<String>, outputs: Vec<Output>, all_remote: bool) -> Result<Vec<Target>, Usage> {
+    if urls.is_empty() {
+        return Err(Usage("no URL given".into()));
+    }
+    if outputs.len() > urls.len() {
+        return Err(Usage(format!("{} outputs for {} URLs", outputs.len(), urls.len())));
+    }
+    let rest = if all_remote { Output::RemoteName } else { Output::Stdout };
+    let outputs = outputs.into_iter().chain(std::iter::repeat(rest));
+    Ok(urls.into_iter().zip(outputs).map(|(url, output)| Target { url: with_scheme(url), output }).collect())
+}
+
+fn with_scheme(url: String) -> String {
+    if url.contains("://") || url.trim().is_empty() { url } else { format!("http://{url}") }
+}
+
+fn output(value: OsString) -> Output {
+    if value == "-" { Output::StdoutAnyhow } else { Output::File(value.into()) }
+}
+
+/// `Name: value`; `Name:` takes a header away, `Name;` sends an empty one.
+fn header(text: String) -> Result<(String, Option<String>), Usage> {
+    if let Some((name, value)) = text.split_once(':') {
+        let value = value.trim();
+        return Ok((name.trim().to_owned(), (!value.is_empty()).then(|| value.to_owned())));
+    }
+    match text.trim().strip_suffix(';') {
+        Some(name) => Ok((name.to_owned(), Some(String::new()))),
+        // The text is not repeated: there may be a secret in it.
+        None => Err(Usage("-H wants 'Name: value'".into())),
+    }
+}
+
+fn data(value: OsString, strip: bool) -> Result<Data, Usage> {
+    let text = value.string()?;
+    let source = match text.strip_prefix('@') {
+        None => Source::Text(text),
+        Some("-") => Source::Stdin,
+        Some(path) => Source::File(path.into()),
+    };
+    Ok(Data { source, strip })
+}
+
+fn user(text: String) -> Result<(String, String), Usage> {
+    let (name, password) = text.split_once(':').ok_or_else(|| Usage("-u wants user:password".into()))?;
+    Ok((name.to_owned(), password.to_owned()))
+}
+
+/// A number of seconds, which may have decimals; 0 is no limit.
+fn seconds(option: &str, text: String) -> Result<Option<Duration>, Usage> {
+    let parsed = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    match parsed {
+        Some(time) => Ok((!time.is_zero()).then_some(time)),
+        None => Err(Usage(format!("{option} wants a number of seconds, not {text:?}"))),
+    }
+}
+
+/// A number of redirects; -1 is no limit.
+fn max_redirs(text: &str) -> Result<u32, Usage> {
+    match text.parse::<i64>() {
+        Ok(-1) => Ok(u32::MAX),
+        Ok(count @ 0..) => Ok(u32::try_from(count).unwrap_or(u32::MAX)),
+        _ => Err(Usage(format!("--max-redirs wants a number, not {text:?}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Options, String> {
+        match parse(line.split_whitespace().map(|word| word.replace('~', " "))) {
+            Ok(Command::Fetch(options)) => Ok(*options),
+            Ok(other) => Err(format!("{other:?}")),
+            Err(Usage(message)) => Err(message),
+        }
+    }
+
+    fn refused(line: &str) -> String {
+        parsed(line).expect_err(line)
+    }
+
+    #[test]
+    fn short_options_can_be_joined() {
+        let options = parsed("-sSfvvo out -m2.5 h/x").unwrap();
+        assert!(options.silent && options.show_error && options.fail && options.tells_errors());
+        assert_eq!(options.verbose, 2);
+        assert_eq!(options.max_time, Some(Duration::from_millis(2500)));
+        let output = Output::File("out".into());
+        assert_eq!(options.targets, [Target { url: "http://h/x".into(), output }]);
+    }
+
+    #[test]
+    fn outputs_go_to_the_urls_in_turn() {
+        let outputs = |line: &str| {
+            parsed(line).unwrap().targets.into_iter().map(|target| target.output).collect::<Vec<_>>()
+        };
+        assert_eq!(outputs("-O a -o - b c"), [Output::RemoteName, Output::StdoutAnyhow, Output::Stdout]);
+        let remote = Output::RemoteName;
+        assert_eq!(outputs("--remote-name-all a -o x b"), [Output::File("x".into()), remote]);
+        assert!(refused("-o a -o b url").contains("2 outputs for 1 URLs"));
+        assert!(refused("-Z -o a -o a url url").contains("go to a at once"));
+        assert!(parsed("-o a -o a url url").is_ok());
+    }
+
+    #[test]
+    fn headers_have_three_forms() {
+        let line = "-H Accept:~text/html -H Host: -H X-Empty; -H Time:~12:30 h";
+        let headers = parsed(line).unwrap().headers;
+        let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect();
+        let expected =
+            [("Accept", Some("text/html")), ("Host", None), ("X-Empty", Some("")), ("Time", Some("12:30"))];
+        assert_eq!(headers, expected);
+        assert!(!refused("-H secret h").contains("secret"));
+    }
+
+    #[test]
+    fn data_comes_from_three_places() {
+        let sources = |line: &str| {
+            let data = parsed(line).unwrap().data.into_iter();
+            data.map(|data| (data.source, data.strip)).collect::<Vec<_>>()
+        };
+        assert_eq!(sources("-d a=b h"), [(Source::Text("a=b".into()), true)]);
+        assert_eq!(sources("--data-binary @f h"), [(Source::File("f".into()), false)]);
+        assert_eq!(sources("--data=@- h"), [(Source::Stdin, true)]);
+        assert!(refused("-d @- -d @- h").contains("only once"));
+        assert!(refused("-I -d x h").contains("only one"));
+    }
+
+    #[test]
+    fn numbers_are_checked() {
+        assert_eq!(parsed("--max-redirs -1 h").unwrap().max_redirs, u32::MAX);
+        assert_eq!(parsed("-m 0 h").unwrap().max_time, None);
+        for line in ["-m x h", "-m -1 h", "-m inf h", "--max-redirs many h", "--parallel-max 0x h"] {
+            refused(line);
+        }
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        assert_eq!(refused(""), "no URL given".to_owned());
+        assert!(refused("--nonsense h").contains("--nonsense"));
+        assert!(refused("h -o").contains("-o"));
+        assert!(refused("--key k h").contains("--cert"));
+        assert!(matches!(parse(["-h"]), Ok(Command::Help)));
+        assert!(matches!(parse(["--version"]), Ok(Command::Version)));
+    }
+
+    #[test]
+    fn a_scheme_is_added_where_there_is_none() {
+        let url = |text: &str| parsed(text).unwrap().targets.remove(0).url;
+        assert_eq!(url("localhost:8080/x"), "http://localhost:8080/x");
+        assert_eq!(url("HTTPS://h"), "HTTPS://h");
+        assert!(!parsed("-L --compressed --no-location h").unwrap().location);
+    }
+}

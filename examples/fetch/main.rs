@@ -1,0 +1,158 @@
+//! `fetch`: gets URLs, with curl's option names and exit codes where curl has them.
+//!
+//! ```text
+//! cargo run --example fetch -- https://example.com/
+//! cargo run --example fetch -- -O https://example.com/disk.img
+//! cargo run --example fetch -- -Z --remote-name-all https://example.com/{1..200}.png
+//! ```
+//!
+//! One transfer after the other is read by the main thread as its body comes (`DataTask::open`). With
+//! `-Z` all are tasks of one session, and the main thread runs their delegates' methods
+//! (`DelegateQueue::manual`). Ctrl-C cancels the tasks; the rest follows from that.
+
+mod args;
+mod exit;
+mod output;
+mod progress;
+mod setup;
+mod transfer;
+mod verbose;
+
+use args::{Command, Options, Usage};
+use exit::{EXITS, Exit, Failure};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use transfer::Job;
+use urlsession::{DelegateQueue, Session};
+
+const HELP: &str = "\
+Usage: fetch [options] URL...
+
+Gets URLs, and writes their bodies to standard output or to files. Follows
+redirects, and decodes bodies as their Content-Encoding says. A URL without a
+scheme is one of http.
+
+Request
+  -X, --request METHOD    uses this method, not GET, HEAD (-I) or POST (-d)
+  -H, --header HEADER     'Name: value' adds a header, 'Name:' leaves one out,
+                          'Name;' sends one without a value
+  -d, --data DATA         sends a body as a form does; @FILE reads it, without
+                          its line ends, and @- reads standard input; several
+                          are joined with &
+      --data-binary DATA  the same, with files as they are
+  -A, --user-agent NAME
+  -e, --referer URL
+  -u, --user USER:PASSWORD
+
+Output
+  -o, --output FILE       writes to FILE, or to standard output for -; the first
+                          one goes with the first URL, and so on
+  -O, --remote-name       writes to a file in the working directory, named by
+                          the last part of the URL's path
+      --remote-name-all   does so for every URL without an output of its own
+  -i, --include           writes the head of the response too
+  -I, --head              asks for the head only
+  -f, --fail              takes a status of 400 or above for an error, and does
+                          not write the body that comes with it
+  -w, --write-out FORMAT  writes this afterwards, with %{http_code},
+                          %{size_download}, %{time_total}, %{url_effective},
+                          %{num_redirects}, %{content_type}, %{remote_ip}, ...
+  -s, --silent            shows neither progress nor errors
+  -S, --show-error        shows errors, though silent
+  -v, --verbose           tells what is sent, received and measured, without
+                          credentials; -vv logs what happens, -vvv all of it
+
+Connection
+      --no-location       follows no redirects (-L, --location: follows them)
+      --max-redirs N      follows N at most, any number for -1; 50 by default
+  -m, --max-time SECONDS  limits each transfer; without it, 60 seconds in which
+                          nothing arrives end one
+      --connect-timeout SECONDS
+  -k, --insecure          trusts any certificate
+      --cacert FILE       trusts the certificates in FILE (PEM) and no others
+  -E, --cert FILE         shows this certificate to servers (PEM)
+      --key FILE          its private key, if that is in another file
+      --compressed        decodes bodies, which it does anyhow; not to decode
+                          them, say -H 'Accept-Encoding:'
+
+Many URLs
+  -Z, --parallel          transfers them at once instead of one after the other;
+                          bodies do not mix on standard output
+      --parallel-max N    N at once, 50 by default; of these 6 to one host
+
+  -h, --help
+  -V, --version
+
+What was written of a body stays when its transfer fails or is interrupted. The
+exit code is that of the first transfer that failed, or 130 after Ctrl-C:
+";
+
+/// How long transfers have to end after Ctrl-C; writing to a reader that does not read can take
+/// for ever.
+const GRACE: Duration = Duration::from_secs(1);
+
+fn main() -> ExitCode {
+    let options = match args::parse(std::env::args_os().skip(1)) {
+        Ok(Command::Fetch(options)) => *options,
+        Ok(Command::Help) => return text(&help()),
+        Ok(Command::Version) => return text(concat!("fetch ", env!("CARGO_PKG_VERSION"), " (urlsession)\n")),
+        Err(Usage(message)) => {
+            eprintln!("fetch: {message}\nfetch: try 'fetch --help'");
+            return code(Exit::Usage);
+        }
+    };
+    let tells_errors = options.tells_errors();
+    log_to_stderr(options.verbose);
+    run(options).map_or_else(
+        |failure| {
+            if tells_errors {
+                eprintln!("fetch: {failure}");
+            }
+            code(failure.exit)
+        },
+        code,
+    )
+}
+
+fn run(options: Options) -> Result<Exit, Failure> {
+    let configuration = setup::configuration(&options)?;
+    let body = setup::body(&options)?;
+    // One after the other, events happen on the thread that reads; at once, on the one that waits.
+    let queue = if options.is_at_once() { DelegateQueue::manual() } else { DelegateQueue::inline() };
+    let session = Session::builder().configuration(configuration).delegate_queue(queue).build();
+    let job = Arc::new(Job::new(options, body));
+    let (interrupted, cancelled) = (Arc::clone(&job), session.clone());
+    let handler = ctrlc::set_handler(move || {
+        interrupted.interrupt(&cancelled);
+        std::thread::sleep(GRACE);
+        std::process::exit(Exit::Interrupted as i32);
+    });
+    handler.map_err(|error| Failure::new(Exit::Internal, format!("watching for Ctrl-C: {error}")))?;
+    Ok(job.run(&session))
+}
+
+fn help() -> String {
+    let exits = EXITS.iter().map(|(code, meaning)| format!("  {code:>3}  {meaning}\n"));
+    HELP.to_owned() + &exits.collect::<String>()
+}
+
+fn log_to_stderr(verbose: u8) {
+    let level = match verbose {
+        0 | 1 => return,
+        2 => log::LevelFilter::Debug,
+        _ => log::LevelFilter::Trace,
+    };
+    env_logger::Builder::new().filter_module("urlsession", level).init();
+}
+
+fn text(text: &str) -> ExitCode {
+    match output::print(text) {
+        Ok(()) => code(Exit::Success),
+        Err(failure) => code(failure.exit),
+    }
+}
+
+fn code(exit: Exit) -> ExitCode {
+    ExitCode::from(exit as u8)
+}

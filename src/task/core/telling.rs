@@ -1,0 +1,118 @@
+//! What the work tells while it runs: the task's handles, and the delegate on its lane.
+
+use super::{Events, PIECE_COST, TaskCore, too_large_error};
+use crate::engine::events::{Event, Subject, contain};
+use crate::head::ResponseHead;
+use crate::request::Request;
+use crate::sync::atomic::Ordering;
+use crate::sync::{Arc, lock};
+use bytes::Bytes;
+
+impl TaskCore {
+    /// Whether the body goes to a reader.
+    pub(crate) fn is_streaming(&self) -> bool {
+        self.streaming.load(Ordering::Acquire)
+    }
+
+    /// The delegate, if the response is for it: then a handler or a reader that comes later changes
+    /// that no more.
+    pub(crate) fn take_response(&self) -> Option<Arc<dyn Events>> {
+        let events = if self.bypass.load(Ordering::Acquire) { None } else { self.events() };
+        self.told.store(events.is_some(), Ordering::Release);
+        events
+    }
+
+    pub(crate) fn set_current(&self, request: Request) {
+        lock(&self.shared).current = Some(request);
+    }
+
+    pub(crate) fn set_head(&self, head: Option<Arc<ResponseHead>>) {
+        lock(&self.shared).head = head;
+    }
+
+    /// Whether the delegate is still to be told what happened before the end: not after a cancel, when
+    /// nobody wants to know.
+    pub(super) fn is_told(&self) -> bool {
+        if lock(&self.shared).completed {
+            return false;
+        }
+        !matches!(self.claim.outcome(), Some(Err(error)) if error.is_cancelled())
+    }
+
+    /// Tells the delegate something on its lane, unless the task has completed by then.
+    pub(crate) fn tell(
+        self: &Arc<Self>,
+        events: Arc<dyn Events>,
+        tell: impl FnOnce(&dyn Events, &Arc<TaskCore>) + Send + 'static,
+    ) {
+        let core = Arc::clone(self);
+        self.post(Box::new(move || {
+            if core.is_told() {
+                contain(|| core.within_event(|| tell(events.as_ref(), &core)));
+            }
+        }));
+    }
+
+    /// Runs an event of this task on the delegate lane.
+    pub(crate) fn post(self: &Arc<Self>, event: Event) {
+        self.context.post(Subject::of(self), event);
+    }
+
+    /// Hands a piece of the body to the delegate. What it does not want is collected.
+    pub(crate) fn tell_data(self: &Arc<Self>, events: Arc<dyn Events>, data: Bytes, limit: usize) {
+        // What it costs, which is more than its bytes if there are few of them.
+        let size = data.len() + PIECE_COST;
+        lock(&self.shared).undelivered += size;
+        let core = Arc::clone(self);
+        self.post(Box::new(move || {
+            let mut unwanted = None;
+            if core.is_told() {
+                let receive = || core.within_event(|| events.did_receive_data(&core, data));
+                unwanted = contain(receive).flatten();
+            }
+            let mut shared = lock(&core.shared);
+            shared.undelivered -= size;
+            let mut too_large = false;
+            if let Some(data) = unwanted {
+                too_large = shared.collected.len() + data.len() > limit;
+                if !too_large {
+                    shared.collected.extend_from_slice(&data);
+                }
+            }
+            drop(shared);
+            if too_large {
+                core.settle_and_conclude(Err(too_large_error(limit)));
+            } else {
+                core.wake();
+            }
+        }));
+    }
+
+    /// Runs a method of the delegate, which cannot wait for this task: it is not over before the
+    /// method has returned.
+    pub(crate) fn within_event<T>(&self, run: impl FnOnce() -> T) -> T {
+        struct Left<'a>(&'a TaskCore);
+        impl Drop for Left<'_> {
+            fn drop(&mut self) {
+                lock(&self.0.shared).told_on = None;
+            }
+        }
+        lock(&self.shared).told_on = Some(std::thread::current().id());
+        let _left = Left(self);
+        run()
+    }
+
+    /// Whether this thread is in such a method.
+    pub(crate) fn is_told_here(&self) -> bool {
+        lock(&self.shared).told_on == Some(std::thread::current().id()) && !self.claim.is_settled()
+    }
+
+    /// How many bytes of memory are on their way to the delegate.
+    pub(crate) fn undelivered(&self) -> usize {
+        if self.observed.load(Ordering::Acquire) { lock(&self.shared).undelivered } else { 0 }
+    }
+
+    pub(crate) fn take_collected(&self) -> Vec<u8> {
+        std::mem::take(&mut lock(&self.shared).collected)
+    }
+}
