@@ -3,7 +3,7 @@
 //!
 //! The library's parsers are not public, so their files are included here.
 
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
 
 #[path = "../../../src"]
 mod library {
@@ -11,20 +11,28 @@ mod library {
     pub(crate) mod head;
     pub(crate) mod header;
     pub(crate) mod proto;
+
+    pub(crate) mod exchange {
+        pub(crate) mod http1;
+    }
 }
 
-// Where those files expect each other to be.
+// Where those files expect each other to be, and a script in place of a connection.
 use library::proto::{http1, redirect};
-use library::{error, head, header};
+use library::{error, head, header, proto};
+use wire::{connection, sys};
 
 mod check_chunked;
 mod check_coding;
+mod check_exchange;
 mod check_head;
 mod check_location;
 mod pieces;
+mod wire;
 
 pub use check_chunked::chunked_body;
 pub use check_coding::coding;
+pub use check_exchange::exchange;
 pub use check_head::response_head;
 pub use check_location::location;
 
@@ -55,6 +63,11 @@ mod corpus {
     #[test]
     fn coding() {
         run("coding", super::coding);
+    }
+
+    #[test]
+    fn exchange() {
+        run("exchange", super::exchange);
     }
 
     #[test]
