@@ -81,7 +81,7 @@ fn certificate(host: &str, phase: Phase, verdict: &CertificateError) -> Error {
     if let Some(unanchored) = as_unanchored(verdict) {
         let (kind, what) = describe_unanchored(unanchored);
         let source = rustls::Error::InvalidCertificate(unanchored.verdict.clone());
-        return message(host, phase, kind, &what).with_source(source);
+        return message(host, phase, kind, &what).with_told_source(source);
     }
     let mut source = verdict.clone();
     let (kind, what) = match verdict {
@@ -129,7 +129,7 @@ fn certificate(host: &str, phase: Phase, verdict: &CertificateError) -> Error {
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             (ErrorKind::ServerCertificateUntrusted, "certificate is not meant for servers".to_owned())
         }
-        _ => (ErrorKind::ServerCertificateUntrusted, "certificate is not acceptable".to_owned()),
+        other => (ErrorKind::ServerCertificateUntrusted, format!("certificate is not acceptable: {other:?}")),
     };
     message(host, phase, kind, &what).with_told_source(rustls::Error::InvalidCertificate(source))
 }
