@@ -11,11 +11,6 @@ impl TaskCore {
     /// whoever has the work.
     pub(super) fn conclude(self: &Arc<Self>, work: Box<dyn Work>, outcome: Option<Outcome>) {
         lock(&self.interrupt).clear();
-        // Whoever took the work over from the watch, or was woken by something else than it, left
-        // the entry there; with it the task would be kept until the deadline.
-        if self.watched.load(Ordering::Acquire) {
-            self.context.pool.watch().unpark(self.id);
-        }
         let metrics = Arc::new(work.end(self));
         lock(&self.shared).metrics = Some(Arc::clone(&metrics));
         if let Some(outcome) = outcome {

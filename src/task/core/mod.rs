@@ -32,12 +32,12 @@ use crate::metrics::TaskMetrics;
 use crate::request::Request;
 use crate::response::Response;
 use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use crate::sync::thread::ThreadId;
 use crate::sync::{Arc, Instant, Mutex, lock};
 use crate::sys::{Interest, Socket};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use registry::Registry;
-use std::thread::ThreadId;
 use std::time::Duration;
 
 /// How a task ended.
@@ -420,13 +420,17 @@ impl TaskCore {
         if shared.started || std::mem::replace(&mut shared.wanted, true) {
             return false;
         }
-        drop(shared);
-        self.count_resume()
+        // Under the same lock: another one who waits would find the task suspended, and nobody wakes it
+        // when it is not any more.
+        self.count(&mut shared)
     }
 
     /// Counts one resume. True if the task is to run now and was not before.
     fn count_resume(&self) -> bool {
-        let mut shared = lock(&self.shared);
+        self.count(&mut lock(&self.shared))
+    }
+
+    fn count(&self, shared: &mut Shared) -> bool {
         if shared.suspends == 0 || shared.completed {
             return false;
         }

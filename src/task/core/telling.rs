@@ -5,7 +5,7 @@ use crate::engine::events::{Event, Subject, contain};
 use crate::head::ResponseHead;
 use crate::request::Request;
 use crate::sync::atomic::Ordering;
-use crate::sync::{Arc, lock};
+use crate::sync::{Arc, lock, thread};
 use bytes::Bytes;
 
 impl TaskCore {
@@ -97,14 +97,14 @@ impl TaskCore {
                 lock(&self.0.shared).told_on = None;
             }
         }
-        lock(&self.shared).told_on = Some(std::thread::current().id());
+        lock(&self.shared).told_on = Some(thread::current().id());
         let _left = Left(self);
         run()
     }
 
     /// Whether this thread is in such a method.
     pub(crate) fn is_told_here(&self) -> bool {
-        lock(&self.shared).told_on == Some(std::thread::current().id()) && !self.claim.is_settled()
+        lock(&self.shared).told_on == Some(thread::current().id()) && !self.claim.is_settled()
     }
 
     /// How many bytes of memory are on their way to the delegate.

@@ -51,9 +51,11 @@ pub(crate) mod transport {
     }
 
     impl Connection {
-        pub(crate) fn is_clean(&self) -> bool {
+        pub(crate) fn is_reusable(&mut self) -> bool {
             self.clean
         }
+
+        pub(crate) fn close(self) {}
 
         pub(crate) fn is_alive(&mut self) -> bool {
             self.alive.load(Ordering::SeqCst)

@@ -18,7 +18,40 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 pub(crate) mod thread {
-    pub(crate) use shuttle::thread::*;
+    use super::Clock;
+    pub(crate) use shuttle::thread::{JoinHandle, Thread, ThreadId, current, panicking, park, spawn, yield_now};
+
+    /// Threads by their own names: those of the pool are counted.
+    pub(crate) struct Builder(shuttle::thread::Builder, bool);
+
+    impl Builder {
+        pub(crate) fn new() -> Self {
+            Builder(shuttle::thread::Builder::new(), false)
+        }
+
+        pub(crate) fn name(self, name: String) -> Self {
+            let worker = name == "urlsession-worker";
+            Builder(self.0.name(name), worker)
+        }
+
+        pub(crate) fn spawn<T: Send + 'static>(
+            self,
+            run: impl FnOnce() -> T + Send + 'static,
+        ) -> std::io::Result<JoinHandle<T>> {
+            let Builder(builder, worker) = self;
+            Clock::with(|clock| clock.workers += usize::from(worker));
+            builder.spawn(move || {
+                let result = run();
+                Clock::with(|clock| clock.workers -= usize::from(worker));
+                result
+            })
+        }
+    }
+
+    /// How many threads the pools have.
+    pub(crate) fn workers() -> usize {
+        Clock::with(|clock| clock.workers)
+    }
 
     /// As many as the check wants: the bound that it gives the pool is the one that counts.
     pub(crate) fn available_parallelism() -> std::io::Result<std::num::NonZeroUsize> {
@@ -203,13 +236,14 @@ impl Add<Duration> for Instant {
     }
 }
 
-/// The time of one execution, which is one thread of the host.
+/// The time of one execution, which is one thread of the host; and how many workers it has.
 struct Clock {
     now: Instant,
     alarms: BTreeMap<(Instant, u64), Arc<Sleeper>>,
     next: u64,
     ticker: Option<Waker>,
     stopped: bool,
+    workers: usize,
 }
 
 std::thread_local! {
@@ -218,7 +252,7 @@ std::thread_local! {
 
 impl Clock {
     const fn new() -> Self {
-        Clock { now: Instant(Duration::ZERO), alarms: BTreeMap::new(), next: 0, ticker: None, stopped: false }
+        Clock { now: Instant(Duration::ZERO), alarms: BTreeMap::new(), next: 0, ticker: None, stopped: false, workers: 0 }
     }
 
     fn with<R>(run: impl FnOnce(&mut Clock) -> R) -> R {

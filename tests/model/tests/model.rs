@@ -58,6 +58,7 @@ model! { Sample {
         workers_carry_it_to_its_end,
         lenders_carry_it_to_its_end,
         a_lender_joins_the_workers,
+        a_lender_leaves_it_to_busy_workers,
         a_lender_that_leaves_hands_over,
         deadlines_are_kept,
         a_task_of_workers_is_settled_once,

@@ -1,6 +1,6 @@
 //! The claim alone, with as few threads as show something, and with all their schedules.
 
-use crate::engine::claim::{Claim, Leave, Lend, Notify, Rest};
+use crate::engine::claim::{Claim, Leave, Lend, Notify, Rest, Terms};
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::sync::{Arc, Instant, Ticker, thread};
 use std::time::Duration;
@@ -77,7 +77,7 @@ impl World {
     fn lend(&self, until: Option<Instant>) -> Option<usize> {
         self.claim.enter();
         let outcome = loop {
-            match self.claim.lend(until, false) {
+            match self.claim.lend(Terms { until, reader: false, take_over: true }) {
                 Lend::Work(token) => self.run(token, Rest::Waiting(None)),
                 Lend::Outcome(outcome) => break Some(outcome),
                 Lend::Expired => break None,

@@ -1,6 +1,6 @@
 //! Delegate lanes: events one at a time, in order, none lost, whoever runs them.
 
-use crate::engine::events::{Event, Lane, Mode};
+use crate::engine::events::{Event, Lane, Mode, Subject};
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::sync::{Arc, Condvar, Instant, Mutex, Ticker, lock, pick, thread};
 use std::time::Duration;
@@ -61,7 +61,7 @@ fn post(lane: &Arc<Lane>, record: &Arc<Record>, slowly: bool) -> Vec<thread::Joi
         let (lane, record) = (Arc::clone(lane), Arc::clone(record));
         thread::spawn(move || {
             for number in 0..EVENTS {
-                lane.post(record.event(poster, number));
+                lane.post(Subject::NONE, record.event(poster, number));
                 if slowly && pick(3) > 0 {
                     record.wait_until(|ran| ran.contains(&(poster, number)));
                 }
@@ -182,7 +182,7 @@ pub fn nested() {
         let (inner, noted) = (Arc::clone(&lane), Arc::clone(&record));
         let done = Arc::new(AtomicBool::new(false));
         let outer = Arc::clone(&done);
-        lane.post(Box::new(move || {
+        lane.post(Subject::NONE, Box::new(move || {
             let posters = post(&inner, &noted, true);
             let mut seen = inner.seen();
             while lock(&noted.ran).len() < POSTERS * EVENTS {

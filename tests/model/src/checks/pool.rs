@@ -63,7 +63,7 @@ pub fn every_job_runs() {
     let pushers = [pusher(), pusher()];
     count.wait(4);
     pushers.into_iter().for_each(|pusher| pusher.join().expect("one who pushes"));
-    assert!(pool.threads() <= 2);
+    assert!(thread::workers() <= 2);
     drop(pool);
     assert_eq!(count.get(), 4);
 }

@@ -1,7 +1,7 @@
 //! Work that does what a check wrote down, a session without a network around it, and the books
 //! that both keep.
 
-use crate::engine::events::{Lane, Mode as LaneMode};
+use crate::engine::events::{Lane, Mode as LaneMode, Subject};
 use crate::engine::pool::Pool;
 use crate::error::{Error, ErrorKind};
 use crate::metrics::TaskMetrics;
@@ -108,7 +108,7 @@ impl Script {
             Step::Ask(event) => {
                 if !std::mem::replace(&mut self.asked, true) {
                     let (world, asker) = (Arc::clone(&self.world), Arc::clone(core));
-                    core.context.lane.post(Box::new(move || world.happen(event, &asker)));
+                    core.context.post(Subject::of(core), Box::new(move || world.happen(event, &asker)));
                 }
                 if self.world.has_happened(event) {
                     self.asked = false;
@@ -196,7 +196,7 @@ pub(crate) fn context(mode: LaneMode, workers: usize) -> Arc<Context> {
     use crate::connection::{idle::Origins, resolve::Names};
     let origins = Origins::new(6, Duration::from_secs(1), 6);
     let pool = Pool::new(workers, Box::new(|| {}));
-    Arc::new(Context::new(Configuration, Vec::new(), pool, Lane::new(mode), origins, Names))
+    Arc::new(Context::new(Configuration, Vec::new(), pool, (Lane::new(mode), true), origins, Names))
 }
 
 /// A task that follows the steps.
@@ -220,10 +220,9 @@ pub(crate) fn completed(core: &Arc<TaskCore>) -> Outcome {
 /// The session ends: nothing is left of its tasks, and all threads go.
 pub(crate) fn finish(context: Arc<Context>) {
     context.pool.shared().close();
-    context.lane.close();
-    while context.pool.threads() > 0 {
+    while thread::workers() > 0 {
         thread::yield_now();
     }
-    assert!(context.tasks().is_empty(), "a task that ended is not kept");
+    assert!(context.registry.tasks().is_empty(), "a task that ended is not kept");
     assert!(context.pool.watch().is_empty(), "a task that ended is not watched");
 }

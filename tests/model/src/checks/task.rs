@@ -1,7 +1,7 @@
 //! A task from its start to its end, by workers and by threads that lend themselves.
 
 use super::script::{Step, World, completed, context, finish, task};
-use crate::engine::events::Mode as LaneMode;
+use crate::engine::events::{Mode as LaneMode, Subject};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Arc, Instant, Ticker, pick, thread};
 use crate::task::core::TaskCore;
@@ -57,6 +57,33 @@ pub fn a_lender_joins_the_workers() {
     peer.join().expect("the peer");
     finish(context);
     world.assert_ended();
+}
+
+/// Those who wait while the workers have much to do leave the task to them, and hear of the end.
+pub fn a_lender_leaves_it_to_busy_workers() {
+    let context = context(LaneMode::Inline, 2);
+    let others = [(); 5].map(|()| World::new());
+    let parked: Vec<_> = others.iter().map(|world| task(&context, world, &[Step::Receive(1)])).collect();
+    parked.iter().for_each(TaskCore::resume);
+    let world = World::new();
+    let core = task(&context, &world, &STEPS);
+    if pick(2) == 0 {
+        core.resume();
+    }
+    let ticker = Ticker::start(20);
+    let peer = peer(&core, &world);
+    let other = Arc::clone(&core);
+    let until = (pick(2) == 0).then(|| Instant::now() + Duration::from_secs(1));
+    let other = thread::spawn(move || drop(other.wait(until)));
+    assert!(core.wait(None).expect("no limit").is_ok());
+    other.join().expect("a waiter");
+    peer.join().expect("the peer");
+    drop(ticker);
+    others.iter().for_each(|world| world.socket.feed(1));
+    parked.iter().for_each(|core| drop(completed(core).expect("success")));
+    finish(context);
+    world.assert_ended();
+    others.iter().for_each(|world| world.assert_ended());
 }
 
 /// A thread whose time is up leaves the task to the workers, with whatever came or was due.
@@ -194,7 +221,7 @@ pub fn invalidation_comes_after_the_last_task() {
     let others = [(); 2].map(|()| {
         let (context, ends, sender) = (Arc::clone(&context), Arc::clone(&ends), sender.clone());
         thread::spawn(move || {
-            context.invalidate(Box::new(move || {
+            context.registry.invalidate(Box::new(move || {
                 ends.fetch_add(1, Ordering::SeqCst);
                 sender.send(()).expect("a receiver");
             }));
@@ -245,7 +272,7 @@ pub fn waiting_inside_a_callback() {
     let core = task(&context, &world, &[Step::Ask(0), Step::Ask(1)]);
     core.resume();
     let (inside, (sender, receiver)) = (Arc::clone(&core), shuttle::sync::mpsc::channel());
-    context.lane.post(Box::new(move || {
+    context.lane.post(Subject::NONE, Box::new(move || {
         let done = inside.wait(None).expect("no limit").is_ok();
         sender.send(done).expect("a receiver");
     }));
