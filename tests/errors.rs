@@ -230,6 +230,8 @@ fn bodies_that_are_too_large() {
         let error = result_by(way, &session.data_task(server.url("/"))).unwrap_err();
         says(&error, DataLengthExceedsMaximum, &["999 bytes", "open()", "maximum_body_in_memory"]);
         assert_eq!(error.code(), -1103);
+        assert_eq!(error.url().expect("a URL").port(), Some(server.port()), "{way:?}");
+        assert_eq!(error.response().expect("the head").status(), 200, "{way:?}");
     }
 }
 

@@ -641,3 +641,25 @@ fn a_body_larger_than_may_be_in_memory() {
     });
     assert!(Configuration::default().get_maximum_body_in_memory() > 1000);
 }
+
+#[test]
+fn a_body_that_is_too_large_for_a_bystander_is_never_cut_to_fit() {
+    // The delegate gives the last piece back, which is one too many, while the task is about to end.
+    let server = Server::start(|_| Reply::chunked([pattern(90_000), pattern(20_000)]));
+    // Several at a time, so that threads are interrupted anywhere.
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                let small = support::configuration_for(&server).maximum_body_in_memory(100_000);
+                let client = Client { session: Session::new(small), ..Client::new(&server, Way::Delegate) };
+                for round in 0..100 {
+                    let error = match client.get("/") {
+                        Ok(response) => panic!("round {round}: {} bytes of it", response.bytes().len()),
+                        Err(error) => error,
+                    };
+                    assert_eq!(error.kind(), ErrorKind::DataLengthExceedsMaximum, "{error}");
+                }
+            });
+        }
+    });
+}

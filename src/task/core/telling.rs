@@ -2,6 +2,7 @@
 
 use super::{Events, PIECE_COST, TaskCore, too_large_error};
 use crate::engine::events::{Event, Subject, contain};
+use crate::error::Error;
 use crate::head::ResponseHead;
 use crate::request::Request;
 use crate::sync::atomic::Ordering;
@@ -71,21 +72,33 @@ impl TaskCore {
                 unwanted = contain(receive).flatten();
             }
             let mut shared = lock(&core.shared);
-            shared.undelivered -= size;
-            let mut too_large = false;
             if let Some(data) = unwanted {
-                too_large = shared.collected.len() + data.len() > limit;
-                if !too_large {
-                    shared.collected.extend_from_slice(&data);
+                if shared.collected.len() + data.len() > limit {
+                    drop(shared);
+                    // The piece counts as undelivered until this is the outcome: else what was collected
+                    // could be taken for the whole body.
+                    core.settle_and_conclude(Err(core.too_large(limit)));
+                    lock(&core.shared).undelivered -= size;
+                    return;
                 }
+                shared.collected.extend_from_slice(&data);
             }
+            shared.undelivered -= size;
             drop(shared);
-            if too_large {
-                core.settle_and_conclude(Err(too_large_error(limit)));
-            } else {
-                core.wake();
-            }
+            core.wake();
         }));
+    }
+
+    /// The error of a body that is larger than may be collected, with what it is about.
+    fn too_large(&self, limit: usize) -> Error {
+        let mut error = too_large_error(limit);
+        if let Some(url) = self.current_url() {
+            error = error.with_url(&url);
+        }
+        match self.head() {
+            Some(head) => error.with_response(head),
+            None => error,
+        }
     }
 
     /// Runs a method of the delegate, which cannot wait for this task: it is not over before the
