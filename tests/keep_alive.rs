@@ -11,7 +11,7 @@ use support::{
     At, Client, Fault, Gate, PATIENCE, Received, Reply, Server, Way, configuration_for, every_way, over_both,
     pattern,
 };
-use urlsession::{Configuration, DataTask, ErrorKind, Request, Session};
+use urlsession::{Configuration, DataTask, ErrorKind, Request, Session, wait_all};
 
 #[test]
 fn one_connection_for_one_after_the_other() {
@@ -28,6 +28,25 @@ fn one_connection_for_one_after_the_other() {
             assert!(client.server.protocol_errors().is_empty());
         },
     );
+}
+
+#[test]
+fn as_many_are_kept_as_one_host_may_have() {
+    const MANY: usize = 200;
+    let gate = Gate::new();
+    let of_reply = gate.clone();
+    let server =
+        Server::builder().backlog(1024).start(move |_| Reply::ok("x").then(Fault::Gate(of_reply.clone())));
+    let session = Session::new(Configuration::ephemeral().maximum_connections_per_host(MANY));
+    for round in 1..=2 {
+        let tasks: Vec<_> = (0..MANY).map(|_| session.data_task(server.url("/"))).collect();
+        tasks.iter().for_each(DataTask::resume);
+        gate.wait_until_reached_by(round * MANY, PATIENCE);
+        gate.open();
+        wait_all(&tasks).into_iter().for_each(|result| drop(result.unwrap()));
+        gate.close();
+    }
+    assert_eq!(server.accepted(), MANY);
 }
 
 #[test]

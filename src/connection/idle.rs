@@ -22,7 +22,8 @@ use std::time::Duration;
 const TRUSTED: Duration = Duration::from_secs(1);
 
 /// How many idle connections a session keeps, whatever their origins: a program that asks many
-/// servers must not run out of descriptors for it. Those idle for longest are closed first.
+/// servers must not run out of descriptors for it. Those idle for longest are closed first. A session
+/// that may keep more of one host keeps as many.
 const MAXIMUM_IDLE: usize = 128;
 
 /// The origins of a session.
@@ -203,13 +204,13 @@ impl Known {
     }
 
     /// Closes what has been idle for longest, as much as makes room for a while.
-    fn trim(&self) {
+    fn trim(&self, maximum: usize) {
         let mut idle: Vec<(Instant, Arc<Origin>)> = Vec::new();
         for origin in self.origins() {
             idle.extend(lock(&origin.state).idle.iter().map(|idle| (idle.since, Arc::clone(&origin))));
         }
         idle.sort_by_key(|(since, _)| *since);
-        let surplus = idle.len().saturating_sub(MAXIMUM_IDLE * 3 / 4);
+        let surplus = idle.len().saturating_sub(maximum / 4 * 3);
         for (since, origin) in idle.into_iter().take(surplus) {
             let mut state = lock(&origin.state);
             let at = state.idle.iter().position(|idle| idle.since == since);
@@ -282,9 +283,10 @@ impl Origin {
         };
         drop(state);
         [idle, stale].into_iter().flatten().for_each(|idle| idle.connection.close());
-        if self.idle_of_all.load(Ordering::Relaxed) > MAXIMUM_IDLE {
+        let maximum = self.maximum_idle.max(MAXIMUM_IDLE);
+        if self.idle_of_all.load(Ordering::Relaxed) > maximum {
             if let Some(known) = self.known.upgrade() {
-                known.trim();
+                known.trim(maximum);
             }
         }
         if let Some(waker) = waker {
