@@ -19,7 +19,9 @@ use std::time::Duration;
 
 pub(crate) mod thread {
     use super::Clock;
-    pub(crate) use shuttle::thread::{JoinHandle, Thread, ThreadId, current, panicking, park, spawn, yield_now};
+    pub(crate) use shuttle::thread::{
+        JoinHandle, Thread, ThreadId, current, panicking, park, spawn, yield_now,
+    };
 
     /// Threads by their own names: those of the pool are counted.
     pub(crate) struct Builder(shuttle::thread::Builder, bool);
@@ -252,7 +254,14 @@ std::thread_local! {
 
 impl Clock {
     const fn new() -> Self {
-        Clock { now: Instant(Duration::ZERO), alarms: BTreeMap::new(), next: 0, ticker: None, stopped: false, workers: 0 }
+        Clock {
+            now: Instant(Duration::ZERO),
+            alarms: BTreeMap::new(),
+            next: 0,
+            ticker: None,
+            stopped: false,
+            workers: 0,
+        }
     }
 
     fn with<R>(run: impl FnOnce(&mut Clock) -> R) -> R {

@@ -76,7 +76,10 @@ impl World {
                 Acquired::Wait(_) => panic!("a permit is lost"),
             }
         }
-        assert!(matches!(self.origin.acquire(1000, want(0.5), &waker), Acquired::Wait(_)), "a permit too many");
+        assert!(
+            matches!(self.origin.acquire(1000, want(0.5), &waker), Acquired::Wait(_)),
+            "a permit too many"
+        );
     }
 }
 

@@ -182,16 +182,19 @@ pub fn nested() {
         let (inner, noted) = (Arc::clone(&lane), Arc::clone(&record));
         let done = Arc::new(AtomicBool::new(false));
         let outer = Arc::clone(&done);
-        lane.post(Subject::NONE, Box::new(move || {
-            let posters = post(&inner, &noted, true);
-            let mut seen = inner.seen();
-            while lock(&noted.ran).len() < POSTERS * EVENTS {
-                (seen, _) = inner.turn(seen, None);
-            }
-            posters.into_iter().for_each(|poster| poster.join().expect("a poster"));
-            outer.store(true, Ordering::SeqCst);
-            noted.changed.notify_all();
-        }));
+        lane.post(
+            Subject::NONE,
+            Box::new(move || {
+                let posters = post(&inner, &noted, true);
+                let mut seen = inner.seen();
+                while lock(&noted.ran).len() < POSTERS * EVENTS {
+                    (seen, _) = inner.turn(seen, None);
+                }
+                posters.into_iter().for_each(|poster| poster.join().expect("a poster"));
+                outer.store(true, Ordering::SeqCst);
+                noted.changed.notify_all();
+            }),
+        );
         record.wait();
         lane.close();
         record.check();

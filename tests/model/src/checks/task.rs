@@ -272,10 +272,13 @@ pub fn waiting_inside_a_callback() {
     let core = task(&context, &world, &[Step::Ask(0), Step::Ask(1)]);
     core.resume();
     let (inside, (sender, receiver)) = (Arc::clone(&core), shuttle::sync::mpsc::channel());
-    context.lane.post(Subject::NONE, Box::new(move || {
-        let done = inside.wait(None).expect("no limit").is_ok();
-        sender.send(done).expect("a receiver");
-    }));
+    context.lane.post(
+        Subject::NONE,
+        Box::new(move || {
+            let done = inside.wait(None).expect("no limit").is_ok();
+            sender.send(done).expect("a receiver");
+        }),
+    );
     assert!(receiver.recv().expect("the callback runs"));
     finish(context);
     world.assert_ended();
