@@ -43,7 +43,7 @@ impl World {
     }
 
     fn conclude(&self, token: Token, outcome: Option<usize>) {
-        drop(token);
+        let Token = token;
         self.concluded.fetch_add(1, Ordering::SeqCst);
         if let Some(outcome) = outcome {
             self.claim.settle(outcome);
