@@ -265,8 +265,10 @@ enum Fault {
     /// It does not keep to the format.
     Format(Cow<'static, str>),
     /// Its checksum is that of other data.
+    #[cfg_attr(not(any(feature = "gzip", feature = "zstd")), allow(dead_code))]
     Checksum,
     /// It is shorter or longer than it says.
+    #[cfg_attr(not(any(feature = "gzip", feature = "zstd")), allow(dead_code))]
     Length,
     /// It asks for more memory than is given to it.
     #[cfg(feature = "zstd")]

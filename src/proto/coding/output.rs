@@ -26,6 +26,7 @@ impl Output<'_> {
     }
 
     /// What was written since the mark.
+    #[cfg(any(feature = "gzip", feature = "zstd"))]
     pub(super) fn since(&self, mark: usize) -> &[u8] {
         match self {
             Output::Slice(slice, filled) => slice.get(mark..*filled).unwrap_or_default(),
