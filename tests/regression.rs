@@ -7,8 +7,8 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use support::script::{head, hold, ok, serve, serve_on, wait_for};
-use support::{At, Fault, Reply, Server};
+use support::script::{head, hold, marked, ok, serve, serve_on, wait_for};
+use support::{At, Fault, PATIENCE, Reply, Server};
 use urlsession::{
     Bytes, Certificate, Configuration, Delegate, DelegateQueue, Error, Request, ResponseDisposition,
     ResponseHead, Session, TaskEvent, TaskState,
@@ -16,18 +16,6 @@ use urlsession::{
 
 fn session() -> Session {
     Session::new(Configuration::ephemeral())
-}
-struct Owned(#[allow(dead_code)] Arc<()>);
-impl AsRef<[u8]> for Owned {
-    fn as_ref(&self) -> &[u8] {
-        b"body"
-    }
-}
-/// A request, and a mark of which there is one copy more as long as the task is in memory.
-fn marked(url: &str) -> (Request, Arc<()>) {
-    let mark = Arc::new(());
-    let body = Bytes::from_owner(Owned(mark.clone()));
-    (Request::post(url).body(body), mark)
 }
 // a task that waited for its delegate at the end stays in the watch for the resource timeout.
 struct Takes;
@@ -311,10 +299,13 @@ fn somebody_watches_while_a_callback_waits() {
 
 // the same with nothing to wait for but time: other tasks stand still.
 #[test]
-fn a_sleeping_inline_callback_holds_up_no_parked_task() {
-    let two = serve(|_, mut stream| {
+fn an_inline_callback_that_blocks_holds_up_no_parked_task() {
+    let (asked, is_asked) = crossbeam_channel::unbounded();
+    let (answer, may_answer) = crossbeam_channel::unbounded::<()>();
+    let two = serve(move |_, mut stream| {
         while head(&mut stream).is_some() {
-            std::thread::sleep(Duration::from_millis(300));
+            asked.send(()).unwrap();
+            let _ = may_answer.recv();
             ok(&mut stream, "x")
         }
     });
@@ -324,17 +315,24 @@ fn a_sleeping_inline_callback_holds_up_no_parked_task() {
         }
     });
     let session = Session::builder()
-        .configuration(Configuration::ephemeral())
+        .configuration(Configuration::ephemeral().maximum_workers(1))
         .delegate_queue(DelegateQueue::inline())
         .build();
     let parked = session.data_task(&two);
     parked.resume();
-    std::thread::sleep(Duration::from_millis(100));
-    let quick = session.data_task(&one).on_completion(|_| std::thread::sleep(Duration::from_secs(3)));
+    is_asked.recv_timeout(PATIENCE).unwrap();
+    let (entered, is_entered) = crossbeam_channel::unbounded();
+    let (leave, may_leave) = crossbeam_channel::unbounded::<()>();
+    let quick = session.data_task(&one).on_completion(move |_| {
+        entered.send(()).unwrap();
+        let _ = may_leave.recv();
+    });
     quick.resume();
-    let begun = Instant::now();
-    wait_for("the parked task", || parked.state() == TaskState::Completed);
-    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    is_entered.recv_timeout(PATIENCE).unwrap();
+    // The callback holds its thread until the parked task has ended on another one.
+    answer.send(()).unwrap();
+    wait_for("the end of the parked task", || parked.state() == TaskState::Completed);
+    drop(leave);
 }
 
 // cancelling a task whose connection has gone to another one
@@ -458,15 +456,15 @@ impl Delegate for Told {
     }
 }
 fn events_go_on(queue: DelegateQueue) {
-    let slow = serve(|_, mut stream| {
+    let (answer, may_answer) = crossbeam_channel::unbounded::<()>();
+    let slow = serve(move |_, mut stream| {
         while head(&mut stream).is_some() {
-            std::thread::sleep(Duration::from_millis(1500));
+            let _ = may_answer.recv();
             ok(&mut stream, "x")
         }
     });
     let fast = serve(|_, mut stream| {
         while head(&mut stream).is_some() {
-            std::thread::sleep(Duration::from_millis(200));
             ok(&mut stream, "x")
         }
     });
@@ -477,14 +475,17 @@ fn events_go_on(queue: DelegateQueue) {
         .build();
     let (first, other, long) = (session.data_task(&fast), session.data_task(&fast), session.data_task(&slow));
     let inner = long.clone();
-    let first = first.on_completion(move |_| drop(inner.wait()));
+    let (entered, is_entered) = crossbeam_channel::unbounded();
+    let first = first.on_completion(move |_| {
+        entered.send(()).unwrap();
+        drop(inner.wait());
+    });
     first.resume();
-    wait_for("the callback", || first.state() == TaskState::Completed);
-    std::thread::sleep(Duration::from_millis(50));
+    is_entered.recv_timeout(PATIENCE).unwrap();
+    // The callback waits for what is not answered before the other task has ended.
     other.resume();
-    let begun = Instant::now();
-    wait_for("the other task", || other.state() == TaskState::Completed);
-    assert!(begun.elapsed() < Duration::from_millis(800), "the other task took {:?}", begun.elapsed());
+    wait_for("the end of the other task", || other.state() == TaskState::Completed);
+    answer.send(()).unwrap();
     let _ = long.wait();
 }
 #[test]

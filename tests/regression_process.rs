@@ -7,23 +7,11 @@ use std::io::{Read, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
-use support::script::{head, hold, ok, serve, wait_for};
+use support::script::{head, hold, marked, ok, serve, wait_for};
 use urlsession::{Bytes, Configuration, Delegate, Request, Session, TaskEvent};
 
 fn session() -> Session {
     Session::new(Configuration::ephemeral())
-}
-struct Owned(#[allow(dead_code)] Arc<()>);
-impl AsRef<[u8]> for Owned {
-    fn as_ref(&self) -> &[u8] {
-        b"body"
-    }
-}
-/// A request, and a mark of which there is one copy more as long as the task is in memory.
-fn marked(url: &str) -> (Request, Arc<()>) {
-    let mark = Arc::new(());
-    let body = Bytes::from_owner(Owned(mark.clone()));
-    (Request::post(url).body(body), mark)
 }
 /// What these tests measure is the process: one at a time.
 fn alone() -> MutexGuard<'static, ()> {

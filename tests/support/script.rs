@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use urlsession::{Bytes, Request};
 
 /// Serves each connection in a thread of its own by that function, which gets its number, as long as
 /// the process lives. Returns the URL.
@@ -57,4 +58,18 @@ pub fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
         assert!(Instant::now() < end, "{what} did not happen");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// Bytes that keep a mark.
+struct Owned(#[allow(dead_code)] Arc<()>);
+impl AsRef<[u8]> for Owned {
+    fn as_ref(&self) -> &[u8] {
+        b"body"
+    }
+}
+/// A request, and a mark of which there is one copy more as long as the task is in memory.
+pub fn marked(url: &str) -> (Request, Arc<()>) {
+    let mark = Arc::new(());
+    let body = Bytes::from_owner(Owned(mark.clone()));
+    (Request::post(url).body(body), mark)
 }
