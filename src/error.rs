@@ -3,6 +3,7 @@
 use crate::head::ResponseHead;
 use std::fmt;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use url::Url;
 
@@ -74,6 +75,33 @@ kinds! {
     /// A redirect leads from https to plain http, which the configuration does not allow.
     /// `NSURLErrorAppTransportSecurityRequiresSecureConnection`.
     AppTransportSecurityRequiresSecureConnection = -1022,
+    /// A file cannot be made, for example because its directory is missing or may not be written to.
+    /// `NSURLErrorCannotCreateFile`.
+    CannotCreateFile = -3000,
+    /// A file cannot be opened. `NSURLErrorCannotOpenFile`.
+    CannotOpenFile = -3001,
+    /// A file cannot be written to. `NSURLErrorCannotWriteToFile`.
+    CannotWriteToFile = -3003,
+    /// There is no room left for a file. Shares the number of
+    /// [`CannotWriteToFile`](ErrorKind::CannotWriteToFile).
+    StorageFull = -3003,
+    /// A file cannot be moved. `NSURLErrorCannotMoveFile`.
+    CannotMoveFile = -3005,
+    /// The file does not exist. `NSURLErrorFileDoesNotExist`.
+    FileDoesNotExist = -1100,
+    /// The file is a directory. `NSURLErrorFileIsDirectory`.
+    FileIsDirectory = -1101,
+    /// The file may not be read. `NSURLErrorNoPermissionsToReadFile`.
+    NoPermissionsToReadFile = -1102,
+    /// The body of a request could not be read, or was not as long as was said. Shares the number of
+    /// [`RequestBodyStreamExhausted`](ErrorKind::RequestBodyStreamExhausted).
+    RequestBodyFailed = -1021,
+    /// Resume data is damaged, forged, or of another version. Shares the number of
+    /// [`UnsupportedUrl`](ErrorKind::UnsupportedUrl), which is what Apple gives for it.
+    CannotParseResumeData = -1002,
+    /// What came does not have the checksum that it has to have. Shares the number of
+    /// [`BadServerResponse`](ErrorKind::BadServerResponse).
+    ChecksumMismatch = -1011,
     /// A body is larger than the configuration lets one be in memory.
     /// `NSURLErrorDataLengthExceedsMaximum`.
     DataLengthExceedsMaximum = -1103,
@@ -223,6 +251,19 @@ impl Error {
     /// The same error with the head of the response that had arrived.
     pub(crate) fn with_response(self, head: Arc<ResponseHead>) -> Self {
         self.change(|inner| inner.response = Some(head))
+    }
+
+    /// The error of something that was done with a file. `kind` is what it is if there is no better one.
+    pub(crate) fn file(kind: ErrorKind, doing: &str, path: &Path, error: io::Error) -> Self {
+        let reading = kind == ErrorKind::CannotOpenFile;
+        let kind = match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::StorageFull,
+            io::ErrorKind::NotFound if reading => ErrorKind::FileDoesNotExist,
+            io::ErrorKind::IsADirectory if reading => ErrorKind::FileIsDirectory,
+            io::ErrorKind::PermissionDenied if reading => ErrorKind::NoPermissionsToReadFile,
+            _ => kind,
+        };
+        Error::new(kind, format!("{doing} {}", path.display())).with_source(error)
     }
 
     pub(crate) fn cancelled() -> Self {

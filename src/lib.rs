@@ -75,6 +75,7 @@ mod configuration;
 mod connection;
 mod delegate;
 mod disposition;
+mod download;
 mod engine;
 mod error;
 mod exchange;
@@ -98,6 +99,7 @@ pub use bytes::Bytes;
 pub use configuration::Configuration;
 pub use delegate::{Delegate, DelegateQueue, TaskEvent};
 pub use disposition::{RedirectDecision, ResponseDisposition};
+pub use download::{DownloadRequest, DownloadedFile};
 pub use error::{Error, ErrorKind, Result};
 pub use head::ResponseHead;
 pub use http;
@@ -107,7 +109,8 @@ pub use resolver::Resolver;
 pub use response::Response;
 pub use session::{Session, SessionBuilder, Tasks, delete, get, head, post, put};
 pub use task::{
-    Any, AnyTask, BodyReader, Data, DataTask, Pending, Progress, Task, TaskState, wait_all, wait_any,
+    Any, AnyTask, BodyReader, Data, DataTask, Download, DownloadTask, Pending, Progress, Task, TaskKind,
+    TaskState, Upload, UploadTask, wait_all, wait_any,
 };
 #[cfg(feature = "tls")]
 pub use tls::{Certificate, CryptoProvider, Identity, RootCertificates, TlsVersion};

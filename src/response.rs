@@ -2,12 +2,14 @@
 //! as text or JSON, and nothing of how they came.
 
 mod charset;
+mod content;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::head::ResponseHead;
 use crate::header::{self, quoted};
 use bytes::Bytes;
 use charset::Charset;
+pub use content::Content;
 use http::header::CONTENT_LENGTH;
 use std::any::Any;
 use std::borrow::Cow;

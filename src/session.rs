@@ -1,9 +1,11 @@
 //! Sessions: what makes tasks, and what those share.
 
+use crate::body::Body;
 use crate::configuration::Configuration;
 use crate::connection::idle::Origins;
 use crate::connection::resolve::Names;
 use crate::delegate::{Chain, Delegate, DelegateQueue};
+use crate::download::DownloadRequest;
 use crate::engine::events::Subject;
 use crate::error::Result;
 use crate::loader::Loader;
@@ -12,7 +14,7 @@ use crate::request::{IntoUrl, Request};
 use crate::response::Response;
 use crate::sync::{Arc, Mutex, lock};
 use crate::task::core::{Context, Events, Kind, TaskCore};
-use crate::task::{AnyTask, DataTask, Task};
+use crate::task::{AnyTask, DataTask, DownloadTask, Task, UploadTask};
 use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, HeaderName, HeaderValue, USER_AGENT};
 use std::fmt;
@@ -60,6 +62,10 @@ struct Inner {
 pub struct Tasks {
     /// Data tasks.
     pub data: Vec<DataTask>,
+    /// Upload tasks.
+    pub uploads: Vec<UploadTask>,
+    /// Download tasks.
+    pub downloads: Vec<DownloadTask>,
 }
 
 impl Session {
@@ -84,9 +90,30 @@ impl Session {
     ///
     /// Never fails and never blocks: what is wrong with the request is the error of the task.
     pub fn data_task(&self, request: impl Into<Request>) -> DataTask {
+        self.make(Kind::Data, request.into(), Loader::new())
+    }
+
+    /// A task that sends a body, suspended. The body is the whole body: what the request has is not
+    /// sent.
+    ///
+    /// Never fails and never blocks: what is wrong with the request or the body is the error of the
+    /// task.
+    pub fn upload_task(&self, request: impl Into<Request>, body: impl Into<Body>) -> UploadTask {
+        self.make(Kind::Upload, request.into().body(body), Loader::new())
+    }
+
+    /// A task whose response goes to a file, suspended. Takes a URL, a [`Request`], or a
+    /// [`DownloadRequest`], which says where the file is to be.
+    ///
+    /// Never fails and never blocks: what is wrong with the request is the error of the task.
+    pub fn download_task(&self, download: impl Into<DownloadRequest>) -> DownloadTask {
+        let (request, options) = download.into().into_parts();
+        self.make(Kind::Download, request, Loader::downloading(options))
+    }
+
+    fn make<K>(&self, kind: Kind, request: Request, loader: Loader) -> Task<K> {
         let events = lock(&self.0.events).clone();
-        let core =
-            TaskCore::new(&self.0.context, Kind::Data, request.into(), Box::new(Loader::new()), events);
+        let core = TaskCore::new(&self.0.context, kind, request, Box::new(loader), events);
         if let Some(events) = core.events() {
             crate::engine::events::contain(|| events.did_create(&core));
         }
@@ -95,7 +122,12 @@ impl Session {
 
     /// The tasks that were made and have not completed, by kind.
     pub fn tasks(&self) -> Tasks {
-        Tasks { data: self.all_tasks().iter().filter_map(AnyTask::as_data).collect() }
+        let all = self.all_tasks();
+        Tasks {
+            data: all.iter().filter_map(AnyTask::as_data).collect(),
+            uploads: all.iter().filter_map(AnyTask::as_upload).collect(),
+            downloads: all.iter().filter_map(AnyTask::as_download).collect(),
+        }
     }
 
     /// The tasks that were made and have not completed, in the order in which they were made. A task

@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::http1::{Body, Exchange};
 use crate::head::ResponseHead;
 use crate::proto::coding::Decoder;
-use crate::response::Response;
+use crate::response::{Content, Response};
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
 use crate::sys::Patience;
@@ -285,7 +285,7 @@ impl Loader {
         if told {
             return Ok(Flow::Go(Step::Delivering(head)));
         }
-        Ok(Flow::Done(Response::new(head, Bytes::from(collected))))
+        Ok(Flow::Done(Response::new(head, Content::Bytes(collected.into()))))
     }
 
     /// Waits until the delegate has what was received.
@@ -294,7 +294,7 @@ impl Loader {
             self.check(false, core, &|_| "waiting for the delegate to take the body".into())?;
             return Ok(Flow::Stay(Step::Delivering(head), Pause::Answer));
         }
-        Ok(Flow::Done(Response::new(head, Bytes::from(core.take_collected()))))
+        Ok(Flow::Done(Response::new(head, Content::Bytes(core.take_collected().into()))))
     }
 
     fn count_received(&mut self, receiving: &mut Receiving, core: &Arc<TaskCore>) {

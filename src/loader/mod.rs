@@ -22,17 +22,17 @@ use crate::connection::idle::{Permit, Ticket};
 #[cfg(feature = "tls")]
 use crate::connection::transport::Connection;
 use crate::disposition::{RedirectDecision, ResponseDisposition};
+use crate::download::DownloadOptions;
 use crate::error::{Error, Result};
 use crate::exchange::http1::Exchange;
 use crate::head::ResponseHead;
 use crate::metrics::{TaskMetrics, TransactionMetrics};
 use crate::request::Request;
-use crate::response::Response;
+use crate::response::{Content, Response};
 use crate::sync::{Arc, Mutex, lock};
 use crate::sys::{Interest, Socket};
 use crate::task::core::{Advance, Events, Mode, Outcome, ReadStep, TaskCore, Work};
 use body::Receiving;
-use bytes::Bytes;
 use clock::Clock;
 
 /// See the module's documentation.
@@ -50,6 +50,7 @@ pub(crate) struct Loader {
     failed: bool,
     /// Cancelling shuts the connection down.
     interruptible: bool,
+    download: Option<Box<DownloadOptions>>,
 }
 
 /// Where the task stands.
@@ -76,7 +77,7 @@ enum Flow {
     Go(Step),
     /// The same step again, when something has happened.
     Stay(Step, Pause),
-    Done(Response<Bytes>),
+    Done(Response<Content>),
 }
 
 /// What a step waits for.
@@ -111,7 +112,12 @@ impl Loader {
             answer: Slot::default(),
             failed: false,
             interruptible: false,
+            download: None,
         }
+    }
+
+    pub(crate) fn downloading(options: DownloadOptions) -> Self {
+        Loader { download: Some(Box::new(options)), ..Loader::new() }
     }
 
     /// Goes from step to step until there is something to wait for.
@@ -252,7 +258,7 @@ impl Loader {
         error
     }
 
-    fn log_end(&self, core: &Arc<TaskCore>, response: &Response<Bytes>) {
+    fn log_end(&self, core: &Arc<TaskCore>, response: &Response<Content>) {
         log::debug!(
             "task {}: {} {} with {} bytes",
             core.id,
@@ -314,5 +320,5 @@ impl Work for Loader {
 
 /// The outcome of a task whose body went elsewhere.
 fn without_body(head: Arc<ResponseHead>) -> Outcome {
-    Ok(Response::new(head, Bytes::new()))
+    Ok(Response::new(head, Content::empty()))
 }

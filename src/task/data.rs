@@ -1,59 +1,26 @@
-//! Data tasks: a request, and its response in memory or through a reader.
+//! Data and upload tasks: a request, and its response in memory or through a reader.
 
-use super::core::{Opened, TaskCore, within_own_event};
-use super::{Pending, Task};
+use super::core::{Opened, TaskCore};
+use super::kind::in_memory;
+use super::{Data, Task, TaskKind, Upload};
 use crate::error::{Error, ErrorKind, Result};
 use crate::response::Response;
 use bytes::Bytes;
 use std::fmt;
 use std::io::{self, Read};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-/// The kind of a [`DataTask`].
-#[derive(Debug)]
-pub enum Data {}
 
 /// A request whose response is collected in memory, read, or handed to a delegate piece by piece.
 /// `URLSessionDataTask`.
 pub type DataTask = Task<Data>;
 
-impl DataTask {
-    /// Waits for the response, and starts the task if it has not been started.
-    ///
-    /// A task that nobody runs is run on the calling thread. `wait` may be called from any thread,
-    /// from several at once, before or after the end, and inside a callback of the same session; each
-    /// call gives the same result. Only a method of the delegate that is told something of this very
-    /// task before its end cannot wait for it, and gets an error of
-    /// [`ErrorKind::ResourceUnavailable`]; the task goes on. A response with an error status is a response, not an error
-    /// ([`Response::error_for_status`]).
-    ///
-    /// # Errors
-    /// Whatever kept the response from arriving: see [`ErrorKind`].
-    pub fn wait(&self) -> Result<Response<Bytes>> {
-        self.core()
-            .wait(None)
-            .unwrap_or_else(|| Err(Error::new(ErrorKind::Unknown, "waiting ended without a result")))
-    }
+/// A data task with a body to send; `URLSessionUploadTask`.
+///
+/// The body is that of the upload, whatever body the request had.
+pub type UploadTask = Task<Upload>;
 
-    /// Waits for the response so long at most. `None` if it is not there by then: the task goes on,
-    /// and may be waited for again.
-    pub fn wait_timeout(&self, timeout: Duration) -> Option<Result<Response<Bytes>>> {
-        self.core().wait(Instant::now().checked_add(timeout))
-    }
-
-    /// Runs a handler with the result on the session's delegate queue. The task still has to be
-    /// resumed. Returns the task, so that it can go on in the same line.
-    ///
-    /// ```no_run
-    /// # use urlsession::Session;
-    /// Session::shared().data_task("https://example.com/").on_completion(|result| println!("{result:?}")).resume();
-    /// ```
-    pub fn on_completion(&self, handler: impl FnOnce(Result<Response<Bytes>>) + Send + 'static) -> Self {
-        self.core().on_completion(Box::new(handler));
-        self.clone()
-    }
-
+/// The body as a reader: for data and upload tasks.
+impl<K: TaskKind<Body = Bytes>> Task<K> {
     /// Waits for the head of the response, and gives the body as a reader.
     ///
     /// The body is read by the thread that reads, as it reads: what it does not read stays with the
@@ -73,19 +40,16 @@ impl DataTask {
                 None => Err(Error::new(ErrorKind::Unknown, "a body without a head")),
             },
             Opened::Outcome(outcome) => outcome.map(|response| {
-                response
-                    .map(|bytes| BodyReader { core: Arc::clone(self.core()), source: Source::Memory(bytes) })
+                response.map(|content| BodyReader {
+                    core: Arc::clone(self.core()),
+                    source: Source::Memory(in_memory(content)),
+                })
             }),
             Opened::Taken => Err(Error::new(
                 ErrorKind::ResourceUnavailable,
                 "opening the body: it was opened before; a body has one reader",
             )),
         }
-    }
-
-    /// The result as a value of its own, for `select!` and for lists of operations.
-    pub fn pending(&self) -> Pending<Response<Bytes>> {
-        Pending::new(Arc::clone(self.core()), |outcome| outcome)
     }
 }
 
@@ -131,48 +95,5 @@ impl Drop for BodyReader {
 impl fmt::Debug for BodyReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BodyReader").field("task", &self.core.id).finish_non_exhaustive()
-    }
-}
-
-/// Starts all tasks and waits for all of them. The results are in the order of the tasks.
-///
-/// ```no_run
-/// # use urlsession::{Session, wait_all};
-/// let session = Session::shared();
-/// let tasks: Vec<_> = (1..=500).map(|n| session.data_task(format!("https://example.com/{n}"))).collect();
-/// let failures = wait_all(&tasks).iter().filter(|result| result.is_err()).count();
-/// ```
-pub fn wait_all<'a>(tasks: impl IntoIterator<Item = &'a DataTask>) -> Vec<Result<Response<Bytes>>> {
-    let tasks: Vec<&DataTask> = tasks.into_iter().collect();
-    if tasks.len() > 1 {
-        tasks.iter().for_each(|task| task.core().start());
-    }
-    tasks.into_iter().map(DataTask::wait).collect()
-}
-
-/// Starts all tasks and waits for the first that ends: its index and its result. `None` only if
-/// there are no tasks. The others go on; cancel them if nobody wants them.
-pub fn wait_any<'a>(
-    tasks: impl IntoIterator<Item = &'a DataTask>,
-) -> Option<(usize, Result<Response<Bytes>>)> {
-    let tasks: Vec<&DataTask> = tasks.into_iter().collect();
-    let first = *tasks.first()?;
-    if tasks.len() == 1 {
-        return Some((0, first.wait()));
-    }
-    tasks.iter().for_each(|task| task.core().start());
-    let mut sleeper = first.core().sleeper();
-    loop {
-        for (index, task) in tasks.iter().enumerate() {
-            if let Some(outcome) = task.core().outcome() {
-                tasks.iter().for_each(|task| task.core().forget_change(sleeper.waker()));
-                return Some((index, outcome));
-            }
-            if task.core().is_told_here() {
-                return Some((index, Err(within_own_event())));
-            }
-            task.core().on_change(sleeper.waker());
-        }
-        sleeper.sleep();
     }
 }

@@ -2,13 +2,19 @@
 
 pub(crate) mod core;
 mod data;
+mod download;
+mod kind;
 mod pending;
 mod progress;
+mod wait;
 
 pub use self::core::TaskState;
-pub use data::{BodyReader, Data, DataTask, wait_all, wait_any};
+pub use data::{BodyReader, DataTask, UploadTask};
+pub use download::DownloadTask;
+pub use kind::{Data, Download, TaskKind, Upload};
 pub use pending::Pending;
 pub use progress::Progress;
+pub use wait::{wait_all, wait_any};
 
 use crate::error::Error;
 use crate::head::ResponseHead;
@@ -151,9 +157,21 @@ impl<K> Task<K> {
 impl AnyTask {
     /// The same task as a data task, if it is one.
     pub fn as_data(&self) -> Option<DataTask> {
-        match self.core.kind {
-            core::Kind::Data => Some(Task::from_core(Arc::clone(&self.core))),
-        }
+        self.as_kind(core::Kind::Data)
+    }
+
+    /// The same task as an upload task, if it is one.
+    pub fn as_upload(&self) -> Option<UploadTask> {
+        self.as_kind(core::Kind::Upload)
+    }
+
+    /// The same task as a download task, if it is one, or has become one.
+    pub fn as_download(&self) -> Option<DownloadTask> {
+        self.as_kind(core::Kind::Download)
+    }
+
+    fn as_kind<K>(&self, kind: core::Kind) -> Option<Task<K>> {
+        (self.core.kind() == kind).then(|| Task::from_core(Arc::clone(&self.core)))
     }
 }
 
@@ -175,7 +193,7 @@ impl<K> fmt::Debug for Task<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Task")
             .field("id", &self.id())
-            .field("kind", &self.core.kind)
+            .field("kind", &self.core.kind())
             .field("state", &self.state())
             .field("description", &self.description())
             .finish_non_exhaustive()

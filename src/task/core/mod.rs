@@ -30,8 +30,8 @@ use crate::error::{Error, ErrorKind};
 use crate::head::ResponseHead;
 use crate::metrics::TaskMetrics;
 use crate::request::Request;
-use crate::response::Response;
-use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use crate::response::{Content, Response};
+use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::thread::ThreadId;
 use crate::sync::{Arc, Instant, Mutex, lock};
 use crate::sys::{Interest, Socket};
@@ -41,7 +41,7 @@ use registry::Registry;
 use std::time::Duration;
 
 /// How a task ended.
-pub(crate) type Outcome = Result<Response<Bytes>, Error>;
+pub(crate) type Outcome = Result<Response<Content>, Error>;
 
 /// What a task does, as a value that is carried on by whoever has claimed it.
 pub(crate) trait Work: Send {
@@ -191,6 +191,12 @@ impl Drop for Context {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Data,
+    Upload,
+    Download,
+}
+
+impl Kind {
+    const ALL: [Kind; 3] = [Kind::Data, Kind::Upload, Kind::Download];
 }
 
 /// The state of a task. `URLSessionTask.State`.
@@ -209,7 +215,8 @@ pub enum TaskState {
 /// See the module's documentation.
 pub(crate) struct TaskCore {
     pub(crate) id: u64,
-    pub(crate) kind: Kind,
+    /// It is a data task which becomes a download, or stays what it was made as.
+    kind: AtomicU8,
     pub(crate) context: Arc<Context>,
     pub(crate) original: Request,
     pub(crate) created: Instant,
@@ -282,7 +289,7 @@ impl TaskCore {
     ) -> Arc<Self> {
         let core = Arc::new(TaskCore {
             id: context.next_id.fetch_add(1, Ordering::Relaxed),
-            kind,
+            kind: AtomicU8::new(kind as u8),
             context: Arc::clone(context),
             observed: AtomicBool::new(events.is_some()),
             original,
@@ -329,6 +336,18 @@ impl TaskCore {
     }
 
     // What a handle asks.
+
+    pub(crate) fn kind(&self) -> Kind {
+        Kind::ALL
+            .into_iter()
+            .find(|kind| *kind as u8 == self.kind.load(Ordering::Acquire))
+            .unwrap_or(Kind::Data)
+    }
+
+    /// The task goes on as one of another kind (`becomeDownload`).
+    pub(crate) fn become_kind(&self, kind: Kind) {
+        self.kind.store(kind as u8, Ordering::Release);
+    }
 
     pub(crate) fn state(&self) -> TaskState {
         match self.claim.outcome() {

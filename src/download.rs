@@ -1,0 +1,9 @@
+//! Downloads: what one is to do, and the file it ends with. Knows paths and files, not tasks.
+
+mod file;
+mod options;
+pub(crate) mod temporary;
+
+pub use file::DownloadedFile;
+pub(crate) use options::DownloadOptions;
+pub use options::DownloadRequest;
