@@ -1,10 +1,11 @@
 //! The response is there: the delegate's say, its body to memory, to the delegate or to a reader,
 //! decoded, and the end.
 
+use super::incoming::Incoming;
 use super::{Answer, Flow, Loader, Pause, Step, without_body};
 use crate::disposition::ResponseDisposition;
 use crate::error::{Error, ErrorKind, Result};
-use crate::exchange::http1::{Body, Exchange};
+use crate::exchange::http1::Body;
 use crate::head::ResponseHead;
 use crate::proto::coding::Decoder;
 use crate::response::{Content, Response};
@@ -25,7 +26,7 @@ const UNDELIVERED: usize = 256 * 1024;
 
 /// A response whose body comes in.
 pub(super) struct Receiving {
-    pub(super) exchange: Box<Exchange>,
+    pub(super) incoming: Incoming,
     /// To whom the body goes, if not to memory or a reader. Decided when the response comes, once:
     /// nobody gets a body in part.
     events: Option<Arc<dyn Events>>,
@@ -50,7 +51,7 @@ impl Loader {
     /// The response is the result. The delegate may have a say.
     pub(super) fn begin_response(
         &mut self,
-        exchange: Box<Exchange>,
+        incoming: Incoming,
         mut head: ResponseHead,
         core: &Arc<TaskCore>,
     ) -> Result<Flow> {
@@ -60,14 +61,14 @@ impl Loader {
         };
         head.decoded = decoder.is_some();
         // The response to HEAD announces what it does not bring.
-        let expected = if exchange.is_done() { Some(0) } else { head.content_length };
+        let expected = if incoming.is_done() { Some(0) } else { head.content_length };
         core.counts.set_expected(expected);
         let head = Arc::new(head);
         core.set_head(Some(Arc::clone(&head)));
         let limit = usize::try_from(core.context.configuration.maximum_body_in_memory).unwrap_or(usize::MAX);
         let events = core.take_response();
         let receiving = Box::new(Receiving {
-            exchange,
+            incoming,
             events: events.clone(),
             head,
             decoder,
@@ -133,10 +134,12 @@ impl Loader {
         if receiving.is_for_reader(core) {
             return Ok(Flow::Stay(Step::Body(receiving), Pause::Reader));
         }
-        self.interruptible(core, mode, receiving.exchange.connection())?;
-        let begin = receiving.exchange.body_received();
+        if let Some((socket, _)) = receiving.incoming.source() {
+            self.interruptible(core, mode, socket)?;
+        }
+        let begin = receiving.incoming.body_received();
         loop {
-            let sending = self.send_on(&mut receiving.exchange, core);
+            let sending = receiving.incoming.exchange().is_some_and(|exchange| self.send_on(exchange, core));
             if receiving.ended {
                 if sending && self.waits_to_send(&mut receiving) {
                     return Ok(Flow::Stay(Step::Body(receiving), Pause::Io));
@@ -178,7 +181,7 @@ impl Loader {
                     self.clock
                         .check_moving(now, &|| format!("receiving the body from {}", self.authority(core)))?;
                     let enough = match mode {
-                        Mode::Parking => receiving.exchange.body_received() - begin > TURN,
+                        Mode::Parking => receiving.incoming.body_received() - begin > TURN,
                         Mode::Blocking { until } => until.is_some_and(|until| now >= until),
                     };
                     if enough {
@@ -196,8 +199,9 @@ impl Loader {
                     self.check(true, core, &|loader| {
                         format!("receiving the body from {}", loader.authority(core))
                     })?;
-                    receiving.exchange.rest();
-                    return Ok(Flow::Stay(Step::Body(receiving), Pause::Io));
+                    receiving.incoming.rest();
+                    let pause = receiving.incoming.pause();
+                    return Ok(Flow::Stay(Step::Body(receiving), pause));
                 }
             }
         }
@@ -213,13 +217,15 @@ impl Loader {
         let Step::Body(mut receiving) = std::mem::replace(&mut self.step, Step::Over) else {
             return Err(Error::new(ErrorKind::Unknown, "there is no body to read"));
         };
-        self.interruptible(core, mode, receiving.exchange.connection())?;
+        if let Some((socket, _)) = receiving.incoming.source() {
+            self.interruptible(core, mode, socket)?;
+        }
         // The idle time begins with the read, not anew each time that it is taken up again.
         if !std::mem::replace(&mut receiving.reading, true) {
             self.clock.touch();
         }
         loop {
-            let sending = self.send_on(&mut receiving.exchange, core);
+            let sending = receiving.incoming.exchange().is_some_and(|exchange| self.send_on(exchange, core));
             if !receiving.ended {
                 self.clock.check_moving(self.clock.progress(), &|| {
                     format!("receiving the body from {}", self.authority(core))
@@ -232,7 +238,8 @@ impl Loader {
                 self.count_received(&mut receiving, core);
                 if count > 0 {
                     // What may be left is an end of the framing, which nobody may come for.
-                    if receiving.is_taken() && !receiving.exchange.is_sending() {
+                    let sending = receiving.incoming.exchange().is_some_and(|exchange| exchange.is_sending());
+                    if receiving.is_taken() && !sending {
                         let head = Arc::clone(&receiving.head);
                         self.finish(*receiving, core);
                         return Ok(ReadStep::Last(count, without_body(head)));
@@ -249,9 +256,14 @@ impl Loader {
                     self.check(true, core, &|loader| {
                         format!("receiving the body from {}", loader.authority(core))
                     })?;
-                    receiving.exchange.rest();
+                    receiving.incoming.rest();
+                    let deadline = self.clock.deadline(true);
+                    let step = match receiving.incoming.pause() {
+                        Pause::Io => ReadStep::Park(deadline),
+                        _ => ReadStep::Wait(deadline),
+                    };
                     self.step = Step::Body(receiving);
-                    return Ok(ReadStep::Park(self.clock.deadline(true)));
+                    return Ok(step);
                 }
                 continue;
             }
@@ -269,9 +281,12 @@ impl Loader {
     /// wants the rest of it; but one that does not take it in time does not make a failure of what
     /// it has answered.
     fn waits_to_send(&mut self, receiving: &mut Receiving) -> bool {
-        let waits = receiving.exchange.persistent && self.clock.check(true, &String::new).is_ok();
+        let waits = receiving.incoming.exchange().is_some_and(|exchange| exchange.persistent)
+            && self.clock.check(true, &String::new).is_ok();
         if !waits {
-            receiving.exchange.abandon_body();
+            if let Some(exchange) = receiving.incoming.exchange() {
+                exchange.abandon_body();
+            }
         }
         waits
     }
@@ -299,10 +314,10 @@ impl Loader {
 
     fn count_received(&mut self, receiving: &mut Receiving, core: &Arc<TaskCore>) {
         // What came with the head has its time already.
-        if receiving.exchange.take_received() {
+        if receiving.incoming.take_received() {
             self.clock.touch();
         }
-        core.counts.received.store(receiving.exchange.body_received(), Ordering::Relaxed);
+        core.counts.received.store(receiving.incoming.body_received(), Ordering::Relaxed);
     }
 
     /// The connection goes back, before anybody learns that the task is over.
@@ -310,16 +325,15 @@ impl Loader {
         let now = self.clock.progress();
         if let Some(transaction) = self.measure() {
             transaction.response_end = Some(now);
-            transaction.response_body_bytes = receiving.exchange.body_received();
+            transaction.response_body_bytes = receiving.incoming.body_received();
             transaction.response_body_bytes_decoded = receiving.decoded;
         }
-        if let Some(trailers) = receiving.exchange.take_trailers() {
+        if let Some(trailers) = receiving.incoming.take_trailers() {
             let _ = receiving.head.trailers.set(trailers);
         }
         self.uninterruptible(core);
         // Who cancelled just before has shut the connection down.
-        receiving.exchange.persistent &= !core.is_settled();
-        receiving.exchange.finish(now);
+        receiving.incoming.finish(!core.is_settled(), now);
     }
 }
 
@@ -327,10 +341,10 @@ impl Receiving {
     /// The next piece of what was received. An empty one is for a decoder that has more to give: a
     /// peer that pauses holds nothing up that it has sent.
     fn next_piece(&mut self, patience: Patience) -> Result<Body> {
-        if self.pending && self.exchange.piece().is_empty() {
+        if self.pending && self.incoming.piece().is_empty() {
             return Ok(Body::Piece);
         }
-        self.exchange.receive_piece(patience)
+        self.incoming.receive_piece(patience)
     }
 
     fn is_for_reader(&self, core: &Arc<TaskCore>) -> bool {
@@ -340,39 +354,39 @@ impl Receiving {
     /// Collects what there is in memory.
     fn collect(&mut self, patience: Patience) -> Result<Body> {
         if self.decoder.is_none() {
-            let direct = self.exchange.direct();
+            let direct = self.incoming.direct();
             if direct > 0 {
                 self.reserve(direct)?;
                 let before = self.collected.len();
-                let (body, _) = self.exchange.receive_vec(&mut self.collected, patience)?;
+                let (body, _) = self.incoming.receive_vec(&mut self.collected, patience)?;
                 self.decoded += (self.collected.len() - before) as u64;
-                self.ended = body == Body::End || self.exchange.is_done();
+                self.ended = body == Body::End || self.incoming.is_done();
                 return Ok(body);
             }
         }
         let body = self.next_piece(patience)?;
         match body {
             Body::Piece if self.decoder.is_none() => {
-                let coming = self.exchange.remaining();
-                if self.collected.is_empty() || coming > self.exchange.piece().len() as u64 {
+                let coming = self.incoming.remaining();
+                if self.collected.is_empty() || coming > self.incoming.piece().len() as u64 {
                     self.reserve(coming)?;
                 }
-                while !self.exchange.piece().is_empty() {
+                while !self.incoming.piece().is_empty() {
                     self.grow();
                     let room = self.collected.capacity() - self.collected.len();
-                    let count = self.exchange.piece().len().min(room);
-                    self.collected.extend_from_slice(self.exchange.piece().get(..count).unwrap_or_default());
+                    let count = self.incoming.piece().len().min(room);
+                    self.collected.extend_from_slice(self.incoming.piece().get(..count).unwrap_or_default());
                     self.decoded += count as u64;
-                    self.exchange.take(count);
+                    self.incoming.take(count);
                     if self.collected.len() > self.limit {
                         return Err(too_large_error(self.limit));
                     }
                 }
-                self.ended = self.exchange.is_done();
+                self.ended = self.incoming.is_done();
             }
             Body::Piece => {
                 while self.decode_into_collected()? {}
-                self.ended = self.exchange.is_done() && self.end_of_coding()?;
+                self.ended = self.incoming.is_done() && self.end_of_coding()?;
             }
             Body::End => {
                 while self.decode_into_collected()? {}
@@ -414,13 +428,13 @@ impl Receiving {
         }
         let Some(decoder) = self.decoder.as_mut() else { return Ok(false) };
         let before = self.collected.len();
-        let progress = decoder.decode_to_vec(self.exchange.piece(), &mut self.collected)?;
+        let progress = decoder.decode_to_vec(self.incoming.piece(), &mut self.collected)?;
         let after = self.collected.len();
         if after > self.limit {
             return Err(too_large_error(self.limit));
         }
         self.decoded += (after - before) as u64;
-        self.exchange.take(progress.consumed);
+        self.incoming.take(progress.consumed);
         Ok(progress.pending)
     }
 
@@ -435,27 +449,27 @@ impl Receiving {
     /// A piece for the delegate.
     fn piece(&mut self, patience: Patience) -> Result<(Body, Bytes)> {
         let mut target = Vec::new();
-        if self.decoder.is_none() && self.exchange.direct() > 0 {
-            let room = self.exchange.direct().min(PIECE as u64);
+        if self.decoder.is_none() && self.incoming.direct() > 0 {
+            let room = self.incoming.direct().min(PIECE as u64);
             target.reserve_exact(usize::try_from(room).unwrap_or(PIECE));
-            let (body, _) = self.exchange.receive_vec(&mut target, patience)?;
+            let (body, _) = self.incoming.receive_vec(&mut target, patience)?;
             self.decoded += target.len() as u64;
-            self.ended = body == Body::End || self.exchange.is_done();
+            self.ended = body == Body::End || self.incoming.is_done();
             return Ok((body, target.into()));
         }
         let body = self.next_piece(patience)?;
         match (body, self.decoder.as_mut()) {
             (Body::Piece, None) => {
-                target.extend_from_slice(self.exchange.piece());
-                self.exchange.take(target.len());
-                self.ended = self.exchange.is_done();
+                target.extend_from_slice(self.incoming.piece());
+                self.incoming.take(target.len());
+                self.ended = self.incoming.is_done();
             }
             (Body::Piece, Some(decoder)) => {
                 target.reserve_exact(PIECE);
-                let progress = decoder.decode_to_vec(self.exchange.piece(), &mut target)?;
-                self.exchange.take(progress.consumed);
+                let progress = decoder.decode_to_vec(self.incoming.piece(), &mut target)?;
+                self.incoming.take(progress.consumed);
                 self.pending = progress.pending;
-                self.ended = !progress.pending && self.exchange.is_done() && self.end_of_coding()?;
+                self.ended = !progress.pending && self.incoming.is_done() && self.end_of_coding()?;
             }
             (Body::End, Some(decoder)) => {
                 target.reserve_exact(PIECE);
@@ -499,29 +513,29 @@ impl Receiving {
     }
 
     fn read_received(&mut self, buffer: &mut [u8], patience: Patience) -> Result<(Body, usize)> {
-        if self.decoder.is_none() && self.exchange.direct() > 0 {
-            let (body, count) = self.exchange.receive_slice(buffer, patience)?;
-            self.ended = body == Body::End || self.exchange.is_done();
+        if self.decoder.is_none() && self.incoming.direct() > 0 {
+            let (body, count) = self.incoming.receive_slice(buffer, patience)?;
+            self.ended = body == Body::End || self.incoming.is_done();
             return Ok((body, count));
         }
         let body = self.next_piece(patience)?;
         let mut count = 0;
         match (body, self.decoder.as_mut()) {
             (Body::Piece, None) => {
-                let piece = self.exchange.piece();
+                let piece = self.incoming.piece();
                 count = piece.len().min(buffer.len());
                 if let (Some(to), Some(from)) = (buffer.get_mut(..count), piece.get(..count)) {
                     to.copy_from_slice(from);
                 }
-                self.exchange.take(count);
-                self.ended = self.exchange.is_done();
+                self.incoming.take(count);
+                self.ended = self.incoming.is_done();
             }
             (Body::Piece, Some(decoder)) => {
-                let progress = decoder.decode(self.exchange.piece(), buffer)?;
-                self.exchange.take(progress.consumed);
+                let progress = decoder.decode(self.incoming.piece(), buffer)?;
+                self.incoming.take(progress.consumed);
                 self.pending = progress.pending;
                 count = progress.produced;
-                self.ended = !progress.pending && self.exchange.is_done() && self.end_of_coding()?;
+                self.ended = !progress.pending && self.incoming.is_done() && self.end_of_coding()?;
             }
             (Body::End, Some(decoder)) => {
                 let progress = decoder.decode(&[], buffer)?;

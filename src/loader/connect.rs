@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::http1::Exchange;
 use crate::proto::http1::head::Limits;
 use crate::sync::Arc;
-use crate::sys::Interest;
+use crate::sys::{Interest, Socket};
 #[cfg(feature = "tls")]
 use crate::task::core::Context;
 use crate::task::core::{Mode, TaskCore};
@@ -130,7 +130,7 @@ impl Loader {
         core: &Arc<TaskCore>,
         mode: Mode,
     ) -> Result<Flow> {
-        self.interruptible(core, mode, &connection)?;
+        self.interruptible(core, mode, connection.socket())?;
         let waits = connection.handshake(self.clock.patience(mode));
         if core.is_settled() {
             return Err(Error::cancelled());
@@ -161,10 +161,10 @@ impl Loader {
         &mut self,
         core: &Arc<TaskCore>,
         mode: Mode,
-        connection: &Connection,
+        socket: &Arc<Socket>,
     ) -> Result<()> {
         if matches!(mode, Mode::Blocking { .. }) && !std::mem::replace(&mut self.interruptible, true) {
-            core.set_interrupt(Some(connection.socket()));
+            core.set_interrupt(Some(socket));
             if core.is_settled() {
                 return Err(Error::cancelled());
             }

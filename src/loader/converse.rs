@@ -39,7 +39,7 @@ impl Loader {
         core: &Arc<TaskCore>,
         mode: Mode,
     ) -> Result<Flow> {
-        self.interruptible(core, mode, exchange.connection())?;
+        self.interruptible(core, mode, exchange.connection().socket())?;
         if !std::mem::replace(&mut self.conversation.begun, true) {
             let now = self.clock.progress();
             if let Some(transaction) = self.measure() {

@@ -13,6 +13,7 @@ mod body;
 mod clock;
 mod connect;
 mod converse;
+mod incoming;
 mod prepare;
 mod redirect;
 mod retry;
@@ -293,7 +294,9 @@ impl Work for Loader {
             Step::Handshake(connection, _, interest) => each(connection.socket(), *interest),
             Step::Converse(exchange, interest) => each(exchange.connection().socket(), *interest),
             Step::Body(receiving) => {
-                each(receiving.exchange.connection().socket(), receiving.exchange.interest());
+                if let Some((socket, interest)) = receiving.incoming.source() {
+                    each(socket, interest);
+                }
             }
             _ => {}
         }

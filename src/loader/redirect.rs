@@ -1,5 +1,6 @@
 //! Redirects: whether to follow, with the delegate's say, and the change to the next request.
 
+use super::incoming::Incoming;
 use super::prepare::url_credentials;
 use super::{Answer, Flow, Loader, Pause, Step};
 use crate::body::Body;
@@ -28,7 +29,7 @@ impl Loader {
         core: &Arc<TaskCore>,
     ) -> Result<Flow> {
         if !head.status.is_redirection() {
-            return self.begin_response(exchange, head, core);
+            return self.begin_response(Incoming::Http1(exchange), head, core);
         }
         let request = self.request(core);
         let configuration = &core.context.configuration;
@@ -43,7 +44,7 @@ impl Loader {
             strip_always: configuration.strip_authorization_on_redirect,
         };
         let new = match redirect(&asked, head.status, &head.headers, rules)? {
-            Redirect::Deliver => return self.begin_response(exchange, head, core),
+            Redirect::Deliver => return self.begin_response(Incoming::Http1(exchange), head, core),
             Redirect::Follow(new) => new,
         };
         let own = match same_origin(asked.url, &new.url) && !has_credentials(&new.url) && !rules.strip_always
@@ -89,7 +90,7 @@ impl Loader {
             RedirectDecision::Stop => {
                 // The event that showed it may be about to let go of it.
                 let head = Arc::try_unwrap(head).unwrap_or_else(|shared| copied(&shared));
-                self.begin_response(exchange, head, core)
+                self.begin_response(Incoming::Http1(exchange), head, core)
             }
         }
     }
