@@ -8,6 +8,7 @@ use crate::resolver::Resolver;
 use crate::tls::{Certificate, CryptoProvider, Identity, RootCertificates, TlsVersion};
 use http::header::{self as names, HeaderMap, HeaderName, HeaderValue};
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,6 +57,7 @@ pub struct Configuration {
     pub(crate) maximum_body_in_memory: u64,
     pub(crate) maximum_header_bytes: usize,
     pub(crate) maximum_headers: usize,
+    pub(crate) download_directory: Option<PathBuf>,
     pub(crate) resolver: Option<Arc<dyn Resolver>>,
     #[cfg(feature = "tls")]
     pub(crate) tls: TlsProperties,
@@ -105,6 +107,7 @@ impl Default for Configuration {
             maximum_body_in_memory: 512 * 1024 * 1024,
             maximum_header_bytes: 256 * 1024,
             maximum_headers: 256,
+            download_directory: None,
             resolver: None,
             #[cfg(feature = "tls")]
             tls: TlsProperties {
@@ -328,6 +331,18 @@ impl Configuration {
         self.maximum_headers
     }
 
+    /// Sets the directory of downloads that are given no other, for the time until they are moved
+    /// elsewhere. The system's for temporary files unless set; it has to exist.
+    pub fn download_directory(mut self, path: impl Into<PathBuf>) -> Self {
+        self.download_directory = Some(path.into());
+        self
+    }
+
+    /// The directory of downloads that are given no other.
+    pub fn get_download_directory(&self) -> PathBuf {
+        self.download_directory.clone().unwrap_or_else(std::env::temp_dir)
+    }
+
     /// Sets who resolves host names, in place of the operating system; see [`Resolver`].
     pub fn resolver(mut self, resolver: Arc<dyn Resolver>) -> Self {
         self.resolver = Some(resolver);
@@ -464,6 +479,7 @@ impl fmt::Debug for Configuration {
             .field("maximum_body_in_memory", &self.maximum_body_in_memory)
             .field("maximum_header_bytes", &self.maximum_header_bytes)
             .field("maximum_headers", &self.maximum_headers)
+            .field("download_directory", &self.get_download_directory())
             .field("resolver", &self.resolver);
         #[cfg(feature = "tls")]
         shown.field("tls", &self.tls);

@@ -1,6 +1,7 @@
 //! The delegate: what a program is told while tasks run, and what it may decide.
 
 use crate::disposition::{RedirectDecision, ResponseDisposition};
+use crate::download::DownloadedFile;
 use crate::engine::events::{Lane, Mode};
 use crate::error::Error;
 use crate::head::ResponseHead;
@@ -24,7 +25,8 @@ use std::time::Duration;
 ///
 /// The order for one task is: `did_create`; for each redirect `will_redirect`; `did_receive_informational`
 /// for each 1xx; `did_receive_response`; `did_receive_data` for each piece; `did_finish_collecting`;
-/// `did_complete`. A task with a completion handler ([`Task::on_completion`]) or a reader
+/// `did_complete`. A download has `did_resume_at_offset`, `did_write_data` and
+/// `did_finish_downloading` in place of the response and its data. A task with a completion handler ([`Task::on_completion`]) or a reader
 /// ([`DataTask::open`](crate::DataTask::open)) delivers its response there, and not through
 /// `did_receive_response`, `did_receive_data` and `did_complete`.
 ///
@@ -101,6 +103,41 @@ pub trait Delegate: Send + Sync + 'static {
         }
     }
 
+    /// A data task has become a download ([`ResponseDisposition::BecomeDownload`]). It is the same task:
+    /// [`TaskEvent::task`] has it as a download too. `urlSession(_:dataTask:didBecome:)`.
+    fn did_become_download(&self, event: &TaskEvent<'_>) {
+        if let Some((next, core)) = event.next() {
+            next.did_become_download(core);
+        }
+    }
+
+    /// A download goes on where one had stopped, or starts over if `offset` is 0: then the resource
+    /// has changed, the server sends no parts, or the file was gone. `expected` is the length of the
+    /// whole in bytes, if known. `urlSession(_:downloadTask:didResumeAtOffset:expectedTotalBytes:)`.
+    fn did_resume_at_offset(&self, event: &TaskEvent<'_>, offset: u64, expected: Option<u64>) {
+        if let Some((next, core)) = event.next() {
+            next.did_resume_at_offset(core, offset, expected);
+        }
+    }
+
+    /// So many bytes of a download are in its file: since the last call, and in all, with what was
+    /// there before. Not every write has its call; the last figure always comes.
+    /// `urlSession(_:downloadTask:didWriteData:totalBytesWritten:totalBytesExpectedToWrite:)`.
+    fn did_write_data(&self, event: &TaskEvent<'_>, bytes: u64, total: u64, expected: Option<u64>) {
+        if let Some((next, core)) = event.next() {
+            next.did_write_data(core, bytes, total, expected);
+        }
+    }
+
+    /// A download is complete, whatever its status. A temporary file is removed when the last copy of
+    /// `file` and the last handle of the task are gone: move it, or clone `file`.
+    /// `urlSession(_:downloadTask:didFinishDownloadingTo:)`.
+    fn did_finish_downloading(&self, event: &TaskEvent<'_>, file: &DownloadedFile) {
+        if let Some((next, core)) = event.next() {
+            next.did_finish_downloading(core, file);
+        }
+    }
+
     /// What was measured, once for each task, just before `did_complete`.
     /// `urlSession(_:task:didFinishCollecting:)`.
     fn did_finish_collecting(&self, event: &TaskEvent<'_>, metrics: &TaskMetrics) {
@@ -146,6 +183,22 @@ impl<D: Delegate + ?Sized> Delegate for Arc<D> {
 
     fn did_receive_data(&self, event: &TaskEvent<'_>, data: Bytes) -> Option<Bytes> {
         (**self).did_receive_data(event, data)
+    }
+
+    fn did_become_download(&self, event: &TaskEvent<'_>) {
+        (**self).did_become_download(event);
+    }
+
+    fn did_resume_at_offset(&self, event: &TaskEvent<'_>, offset: u64, expected: Option<u64>) {
+        (**self).did_resume_at_offset(event, offset, expected);
+    }
+
+    fn did_write_data(&self, event: &TaskEvent<'_>, bytes: u64, total: u64, expected: Option<u64>) {
+        (**self).did_write_data(event, bytes, total, expected);
+    }
+
+    fn did_finish_downloading(&self, event: &TaskEvent<'_>, file: &DownloadedFile) {
+        (**self).did_finish_downloading(event, file);
     }
 
     fn did_finish_collecting(&self, event: &TaskEvent<'_>, metrics: &TaskMetrics) {
@@ -216,6 +269,22 @@ impl Events for Chain {
 
     fn did_receive_data(&self, core: &Arc<TaskCore>, data: Bytes) -> Option<Bytes> {
         self.delegate.did_receive_data(&self.event(core), data)
+    }
+
+    fn did_become_download(&self, core: &Arc<TaskCore>) {
+        self.delegate.did_become_download(&self.event(core));
+    }
+
+    fn did_resume_at_offset(&self, core: &Arc<TaskCore>, offset: u64, expected: Option<u64>) {
+        self.delegate.did_resume_at_offset(&self.event(core), offset, expected);
+    }
+
+    fn did_write_data(&self, core: &Arc<TaskCore>, since: u64, total: u64, expected: Option<u64>) {
+        self.delegate.did_write_data(&self.event(core), since, total, expected);
+    }
+
+    fn did_finish_downloading(&self, core: &Arc<TaskCore>, file: &DownloadedFile) {
+        self.delegate.did_finish_downloading(&self.event(core), file);
     }
 
     fn did_finish_collecting(&self, core: &Arc<TaskCore>, metrics: &TaskMetrics) {

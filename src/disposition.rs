@@ -11,6 +11,9 @@ pub enum ResponseDisposition {
     Allow,
     /// The task is cancelled, and no body is delivered.
     Cancel,
+    /// The body goes to a temporary file: the task goes on as a download. As a data task it ends with
+    /// an empty body.
+    BecomeDownload,
 }
 
 /// What becomes of a redirect.

@@ -2,6 +2,7 @@
 
 mod file;
 mod options;
+pub(crate) mod partial;
 pub(crate) mod temporary;
 
 pub use file::DownloadedFile;

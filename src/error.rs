@@ -1,6 +1,7 @@
 //! What went wrong: [`Error`], with Apple's code and a message that says what was being done.
 
 use crate::head::ResponseHead;
+use crate::resume::ResumeData;
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -162,6 +163,7 @@ struct Inner {
     /// The message says nothing of the source, so it is shown behind it.
     tells_source: bool,
     response: Option<Arc<ResponseHead>>,
+    resume_data: Option<ResumeData>,
 }
 
 impl Error {
@@ -175,6 +177,7 @@ impl Error {
             source: None,
             tells_source: true,
             response: None,
+            resume_data: None,
         }))
     }
 
@@ -197,6 +200,13 @@ impl Error {
     /// The head of the response, if it had arrived before the failure.
     pub fn response(&self) -> Option<&ResponseHead> {
         self.0.response.as_deref()
+    }
+
+    /// What it takes to go on with a download or an upload that failed, if it can be gone on with.
+    /// `NSURLSessionDownloadTaskResumeData`. The file stays for it: whoever does not want to go on
+    /// removes it.
+    pub fn resume_data(&self) -> Option<&ResumeData> {
+        self.0.resume_data.as_ref()
     }
 
     /// Whether a time limit passed.
@@ -246,6 +256,11 @@ impl Error {
     pub fn with_url(self, url: &Url) -> Self {
         let url = redacted(url);
         self.change(|inner| inner.url = Some(url))
+    }
+
+    /// The same error with what it takes to go on.
+    pub(crate) fn with_resume_data(self, data: ResumeData) -> Self {
+        self.change(|inner| inner.resume_data = Some(data))
     }
 
     /// The same error with the head of the response that had arrived.

@@ -12,6 +12,7 @@ use crate::loader::Loader;
 use crate::proto::coding;
 use crate::request::{IntoUrl, Request};
 use crate::response::Response;
+use crate::resume::ResumeData;
 use crate::sync::{Arc, Mutex, lock};
 use crate::task::core::{Context, Events, Kind, TaskCore};
 use crate::task::{AnyTask, DataTask, DownloadTask, Task, UploadTask};
@@ -109,6 +110,12 @@ impl Session {
     pub fn download_task(&self, download: impl Into<DownloadRequest>) -> DownloadTask {
         let (request, options) = download.into().into_parts();
         self.make(Kind::Download, request, Loader::downloading(options))
+    }
+
+    /// A task that goes on with a download, suspended: the same as [`download_task`](Session::download_task)
+    /// of [`DownloadRequest::resume`]. `downloadTask(withResumeData:)`.
+    pub fn download_task_with_resume_data(&self, data: ResumeData) -> DownloadTask {
+        self.download_task(DownloadRequest::resume(data))
     }
 
     fn make<K>(&self, kind: Kind, request: Request, loader: Loader) -> Task<K> {

@@ -4,6 +4,7 @@
 use super::incoming::Incoming;
 use super::{Answer, Flow, Loader, Pause, Step, without_body};
 use crate::disposition::ResponseDisposition;
+use crate::download::partial::Partial;
 use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::http1::Body;
 use crate::head::ResponseHead;
@@ -23,13 +24,23 @@ const TURN: u64 = 1024 * 1024;
 /// A piece for the delegate, and how much may be on its way to it.
 const PIECE: usize = 64 * 1024;
 const UNDELIVERED: usize = 256 * 1024;
+/// How much is received before it is written to a file.
+const BLOCK: usize = 256 * 1024;
+
+/// Where a body goes. Decided when the response comes, once: nobody gets a body in part.
+pub(super) enum Sink {
+    /// To memory, or to a reader.
+    Memory,
+    /// To the delegate, piece by piece.
+    Delegate(Arc<dyn Events>),
+    /// To the file of the download, of which the delegate is told.
+    File(Option<Arc<dyn Events>>),
+}
 
 /// A response whose body comes in.
 pub(super) struct Receiving {
     pub(super) incoming: Incoming,
-    /// To whom the body goes, if not to memory or a reader. Decided when the response comes, once:
-    /// nobody gets a body in part.
-    events: Option<Arc<dyn Events>>,
+    sink: Sink,
     head: Arc<ResponseHead>,
     decoder: Option<Decoder>,
     /// What was collected, decoded. With a reader: what it takes first.
@@ -55,21 +66,43 @@ impl Loader {
         mut head: ResponseHead,
         core: &Arc<TaskCore>,
     ) -> Result<Flow> {
+        if self.download.is_some() {
+            return self.begin_download(incoming, head, core);
+        }
         let decoder = match self.decoder(&head, core) {
             Ok(decoder) => decoder,
             Err(error) => return Err(error.with_response(Arc::new(head))),
         };
         head.decoded = decoder.is_some();
+        let sink = match core.take_response() {
+            Some(events) => Sink::Delegate(events),
+            None => Sink::Memory,
+        };
+        self.receive(incoming, head, decoder, sink, core)
+    }
+
+    /// From here on the body comes in.
+    pub(super) fn receive(
+        &mut self,
+        incoming: Incoming,
+        head: ResponseHead,
+        decoder: Option<Decoder>,
+        sink: Sink,
+        core: &Arc<TaskCore>,
+    ) -> Result<Flow> {
         // The response to HEAD announces what it does not bring.
         let expected = if incoming.is_done() { Some(0) } else { head.content_length };
         core.counts.set_expected(expected);
         let head = Arc::new(head);
         core.set_head(Some(Arc::clone(&head)));
         let limit = usize::try_from(core.context.configuration.maximum_body_in_memory).unwrap_or(usize::MAX);
-        let events = core.take_response();
+        let asked = match &sink {
+            Sink::Delegate(events) => Some(Arc::clone(events)),
+            Sink::Memory | Sink::File(_) => None,
+        };
         let receiving = Box::new(Receiving {
             incoming,
-            events: events.clone(),
+            sink,
             head,
             decoder,
             collected: Vec::new(),
@@ -81,22 +114,18 @@ impl Loader {
             stalled: false,
             reading: false,
         });
-        match events {
-            None => Ok(Flow::Go(Step::Body(receiving))),
-            Some(events) => {
-                let shown = Arc::clone(&receiving.head);
-                self.ask(
-                    core,
-                    events,
-                    move |events, core| Answer::Response(events.did_receive_response(core, &shown)),
-                    Answer::Response(ResponseDisposition::Allow),
-                );
-                Ok(Flow::Go(Step::Responding(receiving)))
-            }
-        }
+        let Some(events) = asked else { return Ok(Flow::Go(Step::Body(receiving))) };
+        let shown = Arc::clone(&receiving.head);
+        self.ask(
+            core,
+            events,
+            move |events, core| Answer::Response(events.did_receive_response(core, &shown)),
+            Answer::Response(ResponseDisposition::Allow),
+        );
+        Ok(Flow::Go(Step::Responding(receiving)))
     }
 
-    pub(super) fn responding(&mut self, receiving: Box<Receiving>, core: &Arc<TaskCore>) -> Result<Flow> {
+    pub(super) fn responding(&mut self, mut receiving: Box<Receiving>, core: &Arc<TaskCore>) -> Result<Flow> {
         match self.answered() {
             None => {
                 self.check(false, core, &|_| "waiting for the delegate to decide on the response".into())?;
@@ -106,8 +135,12 @@ impl Loader {
                 ErrorKind::Cancelled,
                 "the delegate cancelled the task when its response came",
             )),
-            Some(_) => {
+            Some(answer) => {
                 self.clock.touch();
+                if matches!(answer, Answer::Response(ResponseDisposition::BecomeDownload)) {
+                    self.become_download(&receiving.head, core)?;
+                    receiving.sink = Sink::File(core.events());
+                }
                 Ok(Flow::Go(Step::Body(receiving)))
             }
         }
@@ -147,8 +180,7 @@ impl Loader {
                 return self.received(*receiving, core);
             }
             let patience = if sending { Patience::Never } else { self.clock.patience(mode) };
-            let events = receiving.events.clone();
-            if events.is_some() && core.undelivered() > UNDELIVERED {
+            if matches!(receiving.sink, Sink::Delegate(_)) && core.undelivered() > UNDELIVERED {
                 // The delegate is slow: so is the peer then. The time is the delegate's.
                 receiving.stalled = true;
                 self.check(false, core, &|_| "waiting for the delegate to take the body".into())?;
@@ -157,15 +189,7 @@ impl Loader {
             if std::mem::take(&mut receiving.stalled) {
                 self.clock.touch();
             }
-            let received = match events {
-                None => receiving.collect(patience),
-                Some(events) => receiving.piece(patience).map(|(body, piece)| {
-                    if !piece.is_empty() {
-                        core.tell_data(events, piece, receiving.limit);
-                    }
-                    body
-                }),
-            };
+            let received = self.receive_some(&mut receiving, patience, core);
             if core.is_settled() {
                 return Err(Error::cancelled());
             }
@@ -204,6 +228,30 @@ impl Loader {
                     return Ok(Flow::Stay(Step::Body(receiving), pause));
                 }
             }
+        }
+    }
+
+    /// Receives once, and passes on what came.
+    fn receive_some(
+        &mut self,
+        receiving: &mut Receiving,
+        patience: Patience,
+        core: &Arc<TaskCore>,
+    ) -> Result<Body> {
+        match &receiving.sink {
+            Sink::Memory => receiving.collect(patience),
+            Sink::Delegate(events) => {
+                let events = Arc::clone(events);
+                let (body, piece) = receiving.piece(patience)?;
+                if !piece.is_empty() {
+                    core.tell_data(events, piece, receiving.limit);
+                }
+                Ok(body)
+            }
+            Sink::File(_) => match self.download.as_mut().and_then(|download| download.partial()) {
+                Some(partial) => receiving.store(partial, patience),
+                None => Err(Error::new(ErrorKind::Unknown, "a download without a file")),
+            },
         }
     }
 
@@ -295,12 +343,13 @@ impl Loader {
     fn received(&mut self, mut receiving: Receiving, core: &Arc<TaskCore>) -> Result<Flow> {
         let head = Arc::clone(&receiving.head);
         let collected = std::mem::take(&mut receiving.collected);
-        let told = receiving.events.is_some();
+        let sink = std::mem::replace(&mut receiving.sink, Sink::Memory);
         self.finish(receiving, core);
-        if told {
-            return Ok(Flow::Go(Step::Delivering(head)));
+        match sink {
+            Sink::Memory => Ok(Flow::Done(Response::new(head, Content::Bytes(collected.into())))),
+            Sink::Delegate(_) => Ok(Flow::Go(Step::Delivering(head))),
+            Sink::File(_) => self.finish_download(head, core),
         }
-        Ok(Flow::Done(Response::new(head, Content::Bytes(collected.into()))))
     }
 
     /// Waits until the delegate has what was received.
@@ -318,6 +367,9 @@ impl Loader {
             self.clock.touch();
         }
         core.counts.received.store(receiving.incoming.body_received(), Ordering::Relaxed);
+        if let Sink::File(Some(events)) = &receiving.sink {
+            core.tell_written(events);
+        }
     }
 
     /// The connection goes back, before anybody learns that the task is over.
@@ -348,7 +400,7 @@ impl Receiving {
     }
 
     fn is_for_reader(&self, core: &Arc<TaskCore>) -> bool {
-        self.events.is_none() && core.is_streaming()
+        matches!(self.sink, Sink::Memory) && core.is_streaming()
     }
 
     /// Collects what there is in memory.
@@ -395,6 +447,47 @@ impl Receiving {
             Body::Nothing | Body::Framing => {}
         }
         Ok(body)
+    }
+
+    /// Writes what there is to the file.
+    fn store(&mut self, partial: &mut Partial, patience: Patience) -> Result<Body> {
+        if self.decoder.is_none() && self.incoming.direct() > 0 {
+            self.collected.reserve_exact(BLOCK);
+            let (body, _) = self.incoming.receive_vec(&mut self.collected, patience)?;
+            self.write_collected(partial)?;
+            self.ended = body == Body::End || self.incoming.is_done();
+            return Ok(body);
+        }
+        let body = self.next_piece(patience)?;
+        match (body, self.decoder.as_mut()) {
+            (Body::Piece, None) => {
+                let piece = self.incoming.piece();
+                let count = piece.len();
+                partial.write(piece)?;
+                self.decoded += count as u64;
+                self.incoming.take(count);
+                self.ended = self.incoming.is_done();
+            }
+            (Body::Piece | Body::End, Some(decoder)) => {
+                self.collected.reserve_exact(BLOCK);
+                let progress = decoder.decode_to_vec(self.incoming.piece(), &mut self.collected)?;
+                self.incoming.take(progress.consumed);
+                self.pending = progress.pending;
+                self.write_collected(partial)?;
+                let all = body == Body::End || self.incoming.is_done();
+                self.ended = !progress.pending && all && self.end_of_coding()?;
+            }
+            (Body::End, None) => self.ended = true,
+            (Body::Nothing | Body::Framing, _) => {}
+        }
+        Ok(body)
+    }
+
+    fn write_collected(&mut self, partial: &mut Partial) -> Result<()> {
+        partial.write(&self.collected)?;
+        self.decoded += self.collected.len() as u64;
+        self.collected.clear();
+        Ok(())
     }
 
     /// Makes room for what is to come: all that was announced, but at first no more than a sensible

@@ -13,6 +13,7 @@ mod body;
 mod clock;
 mod connect;
 mod converse;
+mod download;
 mod incoming;
 mod prepare;
 mod redirect;
@@ -35,6 +36,7 @@ use crate::sys::{Interest, Socket};
 use crate::task::core::{Advance, Events, Mode, Outcome, ReadStep, TaskCore, Work};
 use body::Receiving;
 use clock::Clock;
+use download::Downloading;
 
 /// See the module's documentation.
 pub(crate) struct Loader {
@@ -51,7 +53,7 @@ pub(crate) struct Loader {
     failed: bool,
     /// Cancelling shuts the connection down.
     interruptible: bool,
-    download: Option<Box<DownloadOptions>>,
+    download: Option<Box<Downloading>>,
 }
 
 /// Where the task stands.
@@ -118,7 +120,7 @@ impl Loader {
     }
 
     pub(crate) fn downloading(options: DownloadOptions) -> Self {
-        Loader { download: Some(Box::new(options)), ..Loader::new() }
+        Loader { download: Some(Box::new(Downloading::new(options))), ..Loader::new() }
     }
 
     /// Goes from step to step until there is something to wait for.
@@ -255,6 +257,7 @@ impl Loader {
             Some(head) => error.with_response(head),
             None => error,
         };
+        let error = self.with_resume_data(core, error);
         log::debug!("task {}: {error}", core.id);
         error
     }
@@ -305,6 +308,9 @@ impl Work for Loader {
     fn end(mut self: Box<Self>, core: &Arc<TaskCore>) -> TaskMetrics {
         // Connections, permits and places in queues go with the step.
         self.step = Step::Over;
+        if core.is_resume_wanted() {
+            core.set_resume_data(self.keep_for_later(core));
+        }
         let duration = core.created.elapsed();
         if self.failed || core.is_settled() {
             let now = core.created + duration;

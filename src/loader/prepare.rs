@@ -10,13 +10,15 @@ use crate::proto::http1::request::{BodyLength, TargetForm, encode_head};
 use crate::request::{Request, authorization};
 use crate::sync::Arc;
 use crate::task::core::TaskCore;
-use http::HeaderValue;
 use http::header::{AUTHORIZATION, EXPECT};
+use http::{HeaderMap, HeaderValue};
+use std::borrow::Cow;
 use url::{Position, Url};
 
 impl Loader {
     pub(super) fn prepare(&mut self, core: &Arc<TaskCore>) -> Result<Flow> {
         let now = self.clock.progress();
+        self.prepare_download(core)?;
         let request = self.request(core);
         core.context.configuration.check()?;
         request.check()?;
@@ -68,24 +70,23 @@ impl Loader {
             None => BodyLength::Chunked,
         };
         let mut head = Vec::new();
-        let encode = |head: &mut Vec<u8>, headers| {
+        let encode = |head: &mut Vec<u8>, headers: &HeaderMap| {
             let defaults = &core.context.defaults;
             encode_head(head, request.get_method(), url, headers, defaults, length, TargetForm::Origin)
         };
         let authorization = url_credentials(request, url)?;
         let expect = request.expect_continue && !body.is_empty() && !self.retries.without_expect;
-        let persistence = if authorization.is_none() && !expect {
-            encode(&mut head, request.get_headers())
-        } else {
-            let mut headers = request.get_headers().clone();
-            if let Some(value) = authorization {
-                crate::header::insert(&mut headers, AUTHORIZATION, value)?;
-            }
-            if expect {
-                crate::header::insert(&mut headers, EXPECT, HeaderValue::from_static("100-continue"))?;
-            }
-            encode(&mut head, &headers)
-        };
+        let mut headers = Cow::Borrowed(request.get_headers());
+        if let Some(value) = authorization {
+            crate::header::insert(headers.to_mut(), AUTHORIZATION, value)?;
+        }
+        if expect {
+            crate::header::insert(headers.to_mut(), EXPECT, HeaderValue::from_static("100-continue"))?;
+        }
+        if let Some(download) = &self.download {
+            download.headers(headers.to_mut())?;
+        }
+        let persistence = encode(&mut head, &headers);
         Ok((head, persistence == Persistence::KeepAlive))
     }
 }

@@ -45,6 +45,10 @@ impl Counts {
         self.received.load(Ordering::Relaxed)
     }
 
+    pub(crate) fn resumed(&self) -> u64 {
+        self.resumed.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn expected(&self) -> Option<u64> {
         self.expected.load(Ordering::Relaxed).checked_sub(1)
     }

@@ -3,7 +3,7 @@
 use super::{Handler, Outcome, Sleeper, TaskCore, Work};
 use crate::engine::events::{Subject, contain};
 use crate::sync::atomic::Ordering;
-use crate::sync::{Arc, lock};
+use crate::sync::{Arc, lock, thread};
 use std::task::Waker;
 
 impl TaskCore {
@@ -102,6 +102,18 @@ impl TaskCore {
         if let Some(outcome) = self.claim.outcome() {
             self.deliver(handler, outcome);
         }
+    }
+
+    /// Whether the work is gone: nothing of the task is under way any more.
+    pub(crate) fn has_ended(&self) -> bool {
+        lock(&self.shared).ended
+    }
+
+    /// Whether this thread, which runs the task, has come here through a method of its delegate: the
+    /// work cannot go before that has returned.
+    pub(crate) fn is_run_here(&self) -> bool {
+        let shared = lock(&self.shared);
+        self.context.lane.is_inline() && !shared.ended && shared.told_on == Some(thread::current().id())
     }
 
     /// Has the waker woken when the outcome is there.

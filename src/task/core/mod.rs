@@ -23,6 +23,7 @@ use crate::connection::resolve::Names;
 use crate::connection::tls::TlsSettings;
 use crate::connection::transport::Buffers;
 use crate::disposition::{RedirectDecision, ResponseDisposition};
+use crate::download::DownloadedFile;
 use crate::engine::claim::Claim;
 use crate::engine::events::{Event, Lane, Subject};
 use crate::engine::pool::Pool;
@@ -31,6 +32,7 @@ use crate::head::ResponseHead;
 use crate::metrics::TaskMetrics;
 use crate::request::Request;
 use crate::response::{Content, Response};
+use crate::resume::ResumeData;
 use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::thread::ThreadId;
 use crate::sync::{Arc, Instant, Mutex, lock};
@@ -96,6 +98,10 @@ pub(crate) trait Events: Send + Sync {
     fn did_receive_response(&self, core: &Arc<TaskCore>, head: &ResponseHead) -> ResponseDisposition;
     /// Gives the data back if it was not wanted.
     fn did_receive_data(&self, core: &Arc<TaskCore>, data: Bytes) -> Option<Bytes>;
+    fn did_become_download(&self, core: &Arc<TaskCore>);
+    fn did_resume_at_offset(&self, core: &Arc<TaskCore>, offset: u64, expected: Option<u64>);
+    fn did_write_data(&self, core: &Arc<TaskCore>, since: u64, total: u64, expected: Option<u64>);
+    fn did_finish_downloading(&self, core: &Arc<TaskCore>, file: &DownloadedFile);
     fn did_finish_collecting(&self, core: &Arc<TaskCore>, metrics: &TaskMetrics);
     fn did_complete(&self, core: &Arc<TaskCore>, error: Option<&Error>);
 }
@@ -235,6 +241,10 @@ pub(crate) struct TaskCore {
     told: AtomicBool,
     /// Whether the watch may know the task.
     watched: AtomicBool,
+    /// Who cancelled wants to go on later.
+    resume_wanted: AtomicBool,
+    /// The delegate will be told how much was written.
+    telling_written: AtomicBool,
     priority: AtomicU32,
     pub(crate) counts: Counts,
 }
@@ -244,6 +254,8 @@ pub(crate) struct TaskCore {
 pub(crate) struct Counts {
     pub(crate) sent: AtomicU64,
     pub(crate) received: AtomicU64,
+    /// Those that were there before.
+    pub(crate) resumed: AtomicU64,
     /// One more than the number, 0 for unknown.
     pub(crate) expected: AtomicU64,
 }
@@ -268,6 +280,9 @@ struct Shared {
     handlers: Vec<Handler>,
     collected: Vec<u8>,
     undelivered: usize,
+    /// How much the delegate knows to be written.
+    told_written: u64,
+    resume_data: Option<ResumeData>,
     /// The thread on which the delegate is told or asked something.
     told_on: Option<ThreadId>,
 }
@@ -312,6 +327,8 @@ impl TaskCore {
                 handlers: Vec::new(),
                 collected: Vec::new(),
                 undelivered: 0,
+                told_written: 0,
+                resume_data: None,
                 told_on: None,
             }),
             interrupt: Mutex::new(Vec::new()),
@@ -321,6 +338,8 @@ impl TaskCore {
             bypass: AtomicBool::new(false),
             told: AtomicBool::new(false),
             watched: AtomicBool::new(false),
+            resume_wanted: AtomicBool::new(false),
+            telling_written: AtomicBool::new(false),
             priority: AtomicU32::new(0.5f32.to_bits()),
             counts: Counts::default(),
         });
@@ -503,6 +522,24 @@ impl TaskCore {
             None => error,
         };
         self.settle_and_conclude(Err(error));
+    }
+
+    /// Cancels, and has the work say what it takes to go on later.
+    pub(crate) fn cancel_to_resume(self: &Arc<Self>) {
+        self.resume_wanted.store(true, Ordering::Release);
+        self.cancel();
+    }
+
+    pub(crate) fn is_resume_wanted(&self) -> bool {
+        self.resume_wanted.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_resume_data(&self, data: Option<ResumeData>) {
+        lock(&self.shared).resume_data = data;
+    }
+
+    pub(crate) fn resume_data(&self) -> Option<ResumeData> {
+        lock(&self.shared).resume_data.clone()
     }
 
     fn current_url(&self) -> Option<url::Url> {

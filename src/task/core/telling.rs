@@ -89,6 +89,29 @@ impl TaskCore {
         }));
     }
 
+    /// Tells the delegate how much of a download is in its file: the newest figure, once it gets to it.
+    pub(crate) fn tell_written(self: &Arc<Self>, events: &Arc<dyn Events>) {
+        if self.telling_written.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.tell(Arc::clone(events), |events, core| {
+            core.telling_written.store(false, Ordering::Release);
+            let total = core.counts.resumed() + core.counts.received();
+            let before = std::mem::replace(&mut lock(&core.shared).told_written, total);
+            let expected = core.counts.expected().map(|expected| core.counts.resumed() + expected);
+            if total > before {
+                events.did_write_data(core, total - before, total, expected);
+            }
+        });
+    }
+
+    /// It goes on from there.
+    pub(crate) fn resume_from(&self, offset: u64) {
+        self.counts.resumed.store(offset, Ordering::Relaxed);
+        self.counts.received.store(0, Ordering::Relaxed);
+        lock(&self.shared).told_written = offset;
+    }
+
     /// The error of a body that is larger than may be collected, with what it is about.
     fn too_large(&self, limit: usize) -> Error {
         let mut error = too_large_error(limit);

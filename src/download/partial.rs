@@ -1,0 +1,211 @@
+//! The file of a download that is not finished: it is written to, continued, and in the end becomes
+//! the [`DownloadedFile`], or is removed.
+
+use super::options::DownloadOptions;
+use super::{DownloadedFile, temporary};
+use crate::error::{Error, ErrorKind, Result};
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+/// See the module's documentation. Dropped unfinished, it removes its file unless it is kept.
+pub(crate) struct Partial {
+    file: File,
+    path: PathBuf,
+    len: u64,
+    keep: bool,
+    finished: bool,
+}
+
+impl Partial {
+    /// A new file, where the options say. `default` is the directory if they say nothing.
+    pub(crate) fn create(options: &DownloadOptions, default: &Path) -> Result<Self> {
+        let failed = |path: &Path, error| {
+            Error::file(ErrorKind::CannotCreateFile, "making a file for the download in", path, error)
+        };
+        let (file, path) = match (&options.directory, &options.destination) {
+            (None, Some(destination)) => {
+                let path = temporary::beside(destination);
+                let file =
+                    temporary::create_new(&path).map_err(|error| failed(parent(destination), error))?;
+                (file, path)
+            }
+            (directory, _) => {
+                let directory = directory.as_deref().unwrap_or(default);
+                temporary::create(directory).map_err(|error| failed(directory, error))?
+            }
+        };
+        Ok(Partial { file, path, len: 0, keep: false, finished: false })
+    }
+
+    /// The file of a download that can be continued by whoever comes next, beside its destination.
+    /// What is there of it stays, and is not more than `recorded`.
+    pub(crate) fn beside(destination: &Path, recorded: u64) -> Result<Self> {
+        let path = partial_path(destination);
+        let opened = match temporary::create_new(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => temporary::open(&path),
+            created => created,
+        };
+        let file = opened.map_err(|error| {
+            Error::file(ErrorKind::CannotCreateFile, "making the file of the download", &path, error)
+        })?;
+        Partial::continued(file, path, recorded)
+    }
+
+    /// The file of a download that was interrupted, with no more of it than was `recorded`.
+    pub(crate) fn reopen(directory: &Path, name: &str, recorded: u64) -> Result<Self> {
+        // Nobody's own file is cut and written to, whatever resume data says.
+        if !name.ends_with(temporary::SUFFIX) {
+            return Err(Error::new(
+                ErrorKind::CannotParseResumeData,
+                format!("resuming a download: its file cannot be named {name:?}"),
+            ));
+        }
+        let path = directory.join(name);
+        let file = temporary::open(&path).map_err(|error| {
+            Error::file(ErrorKind::CannotOpenFile, "opening the file of the download", &path, error)
+        })?;
+        Partial::continued(file, path, recorded)
+    }
+
+    fn continued(file: File, path: PathBuf, recorded: u64) -> Result<Self> {
+        if !temporary::lock(&file) {
+            return Err(Error::new(
+                ErrorKind::ResourceUnavailable,
+                format!(
+                    "another download is writing to {}; wait for it, or choose another destination",
+                    path.display()
+                ),
+            ));
+        }
+        let mut partial = Partial { file, path, len: 0, keep: true, finished: false };
+        let there = partial.file.metadata().map_err(|error| partial.failed("looking at", error))?.len();
+        partial.cut(there.min(recorded))?;
+        Ok(partial)
+    }
+
+    /// How much of the download is in the file.
+    pub(crate) fn len(&self) -> u64 {
+        self.len
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file itself, for who writes to it past [`write`](Partial::write) and tells so by
+    /// [`written`](Partial::written).
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Only so much of it is left. What comes next is written behind it.
+    pub(crate) fn cut(&mut self, len: u64) -> Result<()> {
+        let cut = self.file.set_len(len).and_then(|()| self.file.seek(SeekFrom::Start(len)));
+        cut.map_err(|error| self.failed("cutting", error))?;
+        self.len = len;
+        Ok(())
+    }
+
+    /// Writes at the end.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file.write_all(bytes).map_err(|error| self.failed("writing to", error))?;
+        self.len += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// So many bytes were written at the end.
+    pub(crate) fn written(&mut self, count: u64) {
+        self.len += count;
+    }
+
+    /// Takes the room that all of it will need, so that a full disk is noticed now. A file system that
+    /// cannot do that is no error.
+    pub(crate) fn preallocate(&self, total: u64) -> Result<()> {
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::fs::{FallocateFlags, fallocate};
+            let taken = fallocate(&self.file, FallocateFlags::KEEP_SIZE, 0, total);
+            if let Err(error @ (rustix::io::Errno::NOSPC | rustix::io::Errno::DQUOT)) = taken {
+                return Err(self.failed("taking room for", error.into()));
+            }
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = total;
+        Ok(())
+    }
+
+    /// If it is dropped, the file stays.
+    pub(crate) fn keep(&mut self) {
+        self.keep = true;
+    }
+
+    /// The file goes if it is dropped.
+    pub(crate) fn discard(&mut self) {
+        self.keep = false;
+    }
+
+    /// It is complete: in its place, if it has one.
+    pub(crate) fn finish(mut self, destination: Option<&Path>, sync: bool) -> Result<DownloadedFile> {
+        if sync {
+            self.file.sync_all().map_err(|error| self.failed("writing to the disk:", error))?;
+        }
+        let path = match destination {
+            None => self.path.clone(),
+            Some(destination) => {
+                fs::rename(&self.path, destination).map_err(|error| {
+                    Error::file(ErrorKind::CannotMoveFile, "moving the download to", destination, error)
+                })?;
+                if sync {
+                    // The name is in the directory, which is a file of its own.
+                    let synced = File::open(parent(destination)).and_then(|directory| directory.sync_all());
+                    synced.map_err(|error| {
+                        Error::file(ErrorKind::CannotMoveFile, "writing to the disk:", destination, error)
+                    })?;
+                }
+                destination.to_path_buf()
+            }
+        };
+        self.finished = true;
+        Ok(DownloadedFile::new(path, self.len, destination.is_some()))
+    }
+
+    /// The error of something that was done with the file.
+    pub(crate) fn failed(&self, doing: &str, error: std::io::Error) -> Error {
+        let doing = format!("{doing} the file of the download,");
+        Error::file(ErrorKind::CannotWriteToFile, &doing, &self.path, error)
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        if !self.keep && !self.finished {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// The unfinished file of a download with that destination.
+pub(crate) fn partial_path(destination: &Path) -> PathBuf {
+    with_suffix(destination, temporary::SUFFIX)
+}
+
+/// What is remembered of it.
+pub(crate) fn record_path(destination: &Path) -> PathBuf {
+    with_suffix(destination, ".part.resume")
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path.file_name().unwrap_or_default());
+    name.push(suffix);
+    path.with_file_name(name)
+}
+
+/// The directory a path is in.
+pub(crate) fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}

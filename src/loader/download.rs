@@ -1,0 +1,405 @@
+//! Downloads: where the file is, what is asked for of it, and what becomes of it.
+
+use super::body::Sink;
+use super::incoming::Incoming;
+use super::{Flow, Loader, Step};
+use crate::download::DownloadOptions;
+use crate::download::partial::{Partial, parent, record_path};
+use crate::error::{Error, ErrorKind, Result};
+use crate::head::ResponseHead;
+use crate::proto::ranges::{AskedRange, RangeAnswer, accepts_ranges, answer_to_range, range_header};
+use crate::proto::validator::Validator;
+use crate::request::Request;
+use crate::response::{Content, Response};
+use crate::resume::ResumeData;
+use crate::resume::facts::{DownloadFacts, Facts, stored_url};
+use crate::sync::Arc;
+use crate::task::core::{Kind, TaskCore};
+use http::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue, IF_RANGE, RANGE};
+use http::{Method, StatusCode};
+use std::path::{Path, PathBuf};
+
+/// A download as it goes on, over redirects, retries and restarts.
+#[derive(Default)]
+pub(super) struct Downloading {
+    options: DownloadOptions,
+    begun: bool,
+    partial: Option<Partial>,
+    /// What the file is a part of, if it is known well enough to ask for the rest.
+    known: Option<Known>,
+    /// Where the answer that is awaited is to begin, if it was asked for a part.
+    asked: Option<u64>,
+    /// The response is not what was to be downloaded, but a page that says why not. It has a file of
+    /// its own.
+    page: Option<Partial>,
+    restarted: bool,
+    /// There was something to go on with, of which the delegate has not heard yet.
+    resumes: bool,
+}
+
+/// What is known of the resource.
+#[derive(Clone, Debug)]
+struct Known {
+    validator: Validator,
+    total: Option<u64>,
+}
+
+impl Downloading {
+    pub(super) fn new(options: DownloadOptions) -> Self {
+        Downloading { options, ..Downloading::default() }
+    }
+
+    /// The file that the response goes to.
+    pub(super) fn partial(&mut self) -> Option<&mut Partial> {
+        self.page.as_mut().or(self.partial.as_mut())
+    }
+
+    fn resume(&self) -> Option<&ResumeData> {
+        self.options.resume.as_ref()
+    }
+
+    /// Finds the file, or makes one.
+    fn begin(&mut self, request: &Request, default: &Path) -> Result<()> {
+        if std::mem::replace(&mut self.begun, true) {
+            return Ok(());
+        }
+        let partial = match (self.options.resume.take(), self.record()) {
+            (Some(data), _) => {
+                self.resumes = true;
+                self.resumed(data, default)
+            }
+            (None, Some(destination)) => self.continued(request, &destination),
+            (None, None) => Partial::create(&self.options, default),
+        };
+        let partial = partial?;
+        self.resumes |= partial.len() > 0;
+        self.partial = Some(partial);
+        Ok(())
+    }
+
+    /// The destination, if a record of the download is kept beside it.
+    fn record(&self) -> Option<PathBuf> {
+        self.options.destination.clone().filter(|_| self.options.resumable)
+    }
+
+    /// A file that resume data tells of.
+    fn resumed(&mut self, data: ResumeData, default: &Path) -> Result<Partial> {
+        let Facts::Download(facts) = data.facts() else {
+            return Err(Error::new(
+                ErrorKind::CannotParseResumeData,
+                "resuming a download: the resume data is that of an upload",
+            ));
+        };
+        let destination = self.options.destination.as_deref();
+        let directory = data
+            .directory
+            .clone()
+            .or_else(|| self.options.directory.clone())
+            .or_else(|| destination.map(|destination| parent(destination).to_path_buf()))
+            .unwrap_or_else(|| default.to_path_buf());
+        match Partial::reopen(&directory, &facts.file_name, front(facts)) {
+            Ok(partial) => {
+                self.known = Some(Known::of(facts));
+                Ok(partial)
+            }
+            // Cleaned away, perhaps with all of the directory. The whole is to be had again.
+            Err(error) if error.kind() == ErrorKind::FileDoesNotExist => {
+                log::info!("the file of the resume data is gone; the download starts over");
+                Partial::create(&self.options, default)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A file beside the destination, with a record of what it is a part of.
+    fn continued(&mut self, request: &Request, destination: &Path) -> Result<Partial> {
+        let record = std::fs::read(record_path(destination)).ok();
+        let data = record.and_then(|bytes| match ResumeData::from_bytes(&bytes) {
+            Ok(data) => Some(data),
+            Err(error) => {
+                log::warn!("{}: {error}; the download starts over", record_path(destination).display());
+                None
+            }
+        });
+        let facts = data.as_ref().and_then(|data| match data.facts() {
+            Facts::Download(facts) if is_of(facts, request) => Some(facts),
+            _ => None,
+        });
+        self.known = facts.map(Known::of);
+        Partial::beside(destination, facts.map_or(0, front))
+    }
+
+    /// From where on it has to be asked for, if not from the beginning.
+    fn offset(&self) -> Option<u64> {
+        let (known, partial) = (self.known.as_ref()?, self.partial.as_ref()?);
+        // Where all of it is there, nobody has said that it is complete. The server says so with one byte.
+        let last = known.total.map_or(u64::MAX, |total| total.saturating_sub(1));
+        Some(partial.len().min(last)).filter(|offset| *offset > 0)
+    }
+
+    /// Adds what has to be asked for.
+    pub(super) fn headers(&self, headers: &mut HeaderMap) -> Result<()> {
+        // The file is to hold what the server has, and a part of something encoded is of no use.
+        if !headers.contains_key(ACCEPT_ENCODING) {
+            crate::header::insert(headers, ACCEPT_ENCODING, HeaderValue::from_static("identity"))?;
+        }
+        if let (Some(known), Some(offset)) = (&self.known, self.asked) {
+            crate::header::insert(headers, RANGE, range_header(offset, None))?;
+            crate::header::insert(headers, IF_RANGE, known.validator.value().clone())?;
+        }
+        Ok(())
+    }
+
+    /// Whether some of it is still missing after a part has come.
+    fn is_short(&self) -> bool {
+        let total = self.known.as_ref().and_then(|known| known.total);
+        let there = self.partial.as_ref().map_or(0, Partial::len);
+        self.page.is_none() && self.asked.is_some() && total.is_some_and(|total| there < total)
+    }
+
+    /// What can be continued later, if it can.
+    fn resume_data(&self, request: &Request) -> Option<ResumeData> {
+        if !self.begun {
+            return self.resume().cloned();
+        }
+        let (known, partial) = (self.known.as_ref()?, self.partial.as_ref()?);
+        if partial.len() == 0 {
+            return None;
+        }
+        resume_data(request, known, partial, partial.len())
+    }
+}
+
+impl Known {
+    fn of(facts: &DownloadFacts) -> Known {
+        Known { validator: facts.validator.clone(), total: facts.total }
+    }
+}
+
+/// How much is there without a gap.
+fn front(facts: &DownloadFacts) -> u64 {
+    facts.ranges.first().filter(|range| range.start == 0).map_or(0, |range| range.end)
+}
+
+/// Whether the facts are about what the request asks for.
+fn is_of(facts: &DownloadFacts, request: &Request) -> bool {
+    request.get_url().is_some_and(|url| stored_url(url) == facts.url)
+}
+
+/// What it takes to go on, with so much of it.
+fn resume_data(request: &Request, known: &Known, partial: &Partial, len: u64) -> Option<ResumeData> {
+    let name = partial.path().file_name()?.to_str()?;
+    let directory = parent(partial.path()).to_path_buf();
+    let ranges = Vec::from([0..len]);
+    ResumeData::download(request.clone(), known.validator.clone(), known.total, ranges, directory, name)
+}
+
+impl Loader {
+    /// Before a request is made: where does the file stand?
+    pub(super) fn prepare_download(&mut self, core: &Arc<TaskCore>) -> Result<()> {
+        let Some(download) = self.download.as_mut() else { return Ok(()) };
+        let default = core.context.configuration.get_download_directory();
+        // A part of what the program itself has asked a part of is nobody's business but its own.
+        if core.original.get_headers().contains_key(RANGE) {
+            download.options.resumable = false;
+            download.options.resume = None;
+        }
+        download.begin(&core.original, &default)?;
+        download.asked = download.offset();
+        Ok(())
+    }
+
+    /// The response to a download is there.
+    pub(super) fn begin_download(
+        &mut self,
+        incoming: Incoming,
+        head: ResponseHead,
+        core: &Arc<TaskCore>,
+    ) -> Result<Flow> {
+        let Some(download) = self.download.as_mut() else {
+            return Err(Error::new(ErrorKind::Unknown, "a download without a file"));
+        };
+        let offset = match download.answered(&head, core)? {
+            Some(offset) => offset,
+            None => {
+                // Once more, for all of it.
+                log::debug!("task {}: {}; the download starts over", core.id, head.status);
+                self.uninterruptible(core);
+                drop(incoming);
+                return Ok(Flow::Go(Step::Prepare));
+            }
+        };
+        let expected = download.page.is_none().then(|| download.known.as_ref().and_then(|known| known.total));
+        let total = expected.flatten().or_else(|| head.content_length.map(|length| length + offset));
+        core.resume_from(offset);
+        let events = core.take_response();
+        // Who continues is told where, also if that is at the beginning.
+        let resumed = std::mem::take(&mut download.resumes) || offset > 0;
+        if let (Some(events), true) = (&events, resumed && download.page.is_none()) {
+            core.tell(Arc::clone(events), move |events, core| {
+                events.did_resume_at_offset(core, offset, total);
+            });
+        }
+        if download.options.preallocate {
+            if let (Some(total), Some(partial)) = (total, download.partial()) {
+                partial.preallocate(total)?;
+            }
+        }
+        self.receive(incoming, head, None, Sink::File(events), core)
+    }
+
+    /// All of it was received.
+    pub(super) fn finish_download(&mut self, head: Arc<ResponseHead>, core: &Arc<TaskCore>) -> Result<Flow> {
+        let Some(mut download) = self.download.take() else {
+            return Err(Error::new(ErrorKind::Unknown, "a download without a file"));
+        };
+        if download.is_short() {
+            // A server may send less than it was asked for (RFC 9110, section 15.3.7).
+            self.download = Some(download);
+            return Ok(Flow::Go(Step::Prepare));
+        }
+        let destination = download.options.destination.clone().filter(|_| head.status.is_success());
+        let partial = download.page.take().or_else(|| download.partial.take());
+        let Some(partial) = partial else {
+            return Err(Error::new(ErrorKind::Unknown, "a download without a file"));
+        };
+        let record = download.record().filter(|_| destination.is_some());
+        let file = partial.finish(destination.as_deref(), download.options.sync)?;
+        if let Some(record) = record {
+            let _ = std::fs::remove_file(record_path(&record));
+        }
+        if let Some(events) = core.events() {
+            let file = file.clone();
+            core.tell(events, move |events, core| events.did_finish_downloading(core, &file));
+        }
+        Ok(Flow::Done(Response::new(head, Content::File(file))))
+    }
+
+    /// The response of a data task becomes a download.
+    pub(super) fn become_download(&mut self, head: &ResponseHead, core: &Arc<TaskCore>) -> Result<()> {
+        let mut download = Box::new(Downloading::default());
+        download.begin(&core.original, &core.context.configuration.get_download_directory())?;
+        download.note(head, core);
+        self.download = Some(download);
+        core.become_kind(Kind::Download);
+        if let Some(events) = core.events() {
+            core.tell(events, |events, core| events.did_become_download(core));
+        }
+        Ok(())
+    }
+
+    /// The error of a download, with what it takes to go on later.
+    pub(super) fn with_resume_data(&mut self, core: &Arc<TaskCore>, error: Error) -> Error {
+        match self.keep_for_later(core) {
+            Some(data) => error.with_resume_data(data),
+            None => error,
+        }
+    }
+
+    /// The task ends before the download does: is there something to go on with?
+    pub(super) fn keep_for_later(&mut self, core: &Arc<TaskCore>) -> Option<ResumeData> {
+        let download = self.download.as_mut()?;
+        let data = download.resume_data(&core.original)?;
+        if let Some(partial) = download.partial.as_mut() {
+            partial.keep();
+        }
+        Some(data)
+    }
+}
+
+impl Downloading {
+    /// What the head says of the part that was asked for: where it begins. `None` if all of it has to
+    /// be asked for anew.
+    fn answered(&mut self, head: &ResponseHead, core: &Arc<TaskCore>) -> Result<Option<u64>> {
+        let Some(asked) = self.asked else {
+            return self.whole(head, core).map(Some);
+        };
+        let known = self.known.as_ref();
+        let range = AskedRange {
+            first: asked,
+            last: None,
+            validator: known.map(|known| &known.validator),
+            total: known.and_then(|known| known.total),
+        };
+        let answer = answer_to_range(&range, head.status, head.headers())?;
+        match answer {
+            RangeAnswer::Continue { total, .. } => {
+                if let Some(known) = self.known.as_mut() {
+                    known.total = known.total.or(total);
+                }
+                if let Some(partial) = self.partial.as_mut() {
+                    partial.cut(asked)?;
+                }
+                self.remember(core);
+                Ok(Some(asked))
+            }
+            // It has changed, or the server does not do parts: the body is the whole.
+            RangeAnswer::StartOver => self.whole(head, core).map(Some),
+            // Completeness was not asked for: it is what a part of the last byte tells.
+            RangeAnswer::Restart | RangeAnswer::Complete if !std::mem::replace(&mut self.restarted, true) => {
+                self.known = None;
+                if let Some(partial) = self.partial.as_mut() {
+                    partial.cut(0)?;
+                }
+                Ok(None)
+            }
+            RangeAnswer::Restart | RangeAnswer::Complete | RangeAnswer::Other => self.page(core).map(Some),
+        }
+    }
+
+    /// The body is all of it, or a page that says why not.
+    fn whole(&mut self, head: &ResponseHead, core: &Arc<TaskCore>) -> Result<u64> {
+        if head.status == StatusCode::PARTIAL_CONTENT && !core.original.get_headers().contains_key(RANGE) {
+            return Err(Error::new(
+                ErrorKind::BadServerResponse,
+                "the server sent a part (206) where the whole was asked for",
+            ));
+        }
+        let there = self.partial.as_ref().is_some_and(|partial| partial.len() > 0);
+        if !head.status.is_success() && (there || self.record().is_some()) {
+            return self.page(core);
+        }
+        if let Some(partial) = self.partial.as_mut() {
+            partial.cut(0)?;
+        }
+        self.note(head, core);
+        Ok(0)
+    }
+
+    /// A response that is not what was to be downloaded goes to a file of its own.
+    fn page(&mut self, core: &Arc<TaskCore>) -> Result<u64> {
+        let options = DownloadOptions { directory: self.options.directory.clone(), ..Default::default() };
+        self.page = Some(Partial::create(&options, &core.context.configuration.get_download_directory())?);
+        Ok(0)
+    }
+
+    /// What the head tells of the resource (SPEC 61).
+    fn note(&mut self, head: &ResponseHead, core: &Arc<TaskCore>) {
+        let resumable = head.status == StatusCode::OK
+            && core.current_request().get_method() == Method::GET
+            && matches!(head.url.scheme(), "http" | "https")
+            && accepts_ranges(head.headers())
+            && !head.decoded
+            && !core.original.get_headers().contains_key(RANGE);
+        let validator = Validator::of(head.headers()).filter(|_| resumable);
+        self.known = validator.map(|validator| Known { validator, total: head.content_length });
+        self.remember(core);
+    }
+
+    /// Writes the record that lets another process go on.
+    fn remember(&self, core: &Arc<TaskCore>) {
+        let Some(destination) = self.record() else { return };
+        let path = record_path(&destination);
+        let (Some(known), Some(partial)) = (&self.known, &self.partial) else {
+            let _ = std::fs::remove_file(path);
+            return;
+        };
+        // Behind its end nothing is in the file: how much there is of it, it says itself.
+        let most = known.total.unwrap_or(i64::MAX as u64);
+        let Some(data) = resume_data(&core.original, known, partial, most) else { return };
+        // Without a record the download goes on; it only cannot be continued by another process.
+        if let Err(error) = crate::download::temporary::replace(&path, &data.to_bytes()) {
+            log::warn!("writing {}: {error}", path.display());
+        }
+    }
+}
