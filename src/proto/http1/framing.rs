@@ -123,7 +123,8 @@ pub(crate) fn content_length(headers: &HeaderMap) -> Result<Option<u64>> {
     Ok(length)
 }
 
-pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
+/// The number that digits are, and nothing but digits: no sign, no space, no overflow.
+pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;
     }

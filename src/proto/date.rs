@@ -1,0 +1,105 @@
+//! Dates as HTTP has them (RFC 9110, section 5.6.7): the one form that may be sent, IMF-fixdate.
+//! Knows no clock.
+
+const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/// The seconds since 1970 that a date such as `Sun, 06 Nov 1994 08:49:37 GMT` is.
+///
+/// The obsolete forms are not read, and neither is a day that no month has. Whether the name of the
+/// day is the right one is not looked at, since servers that write their own get it wrong.
+pub(crate) fn imf_fixdate(text: &[u8]) -> Option<i64> {
+    let text = std::str::from_utf8(text).ok().filter(|text| text.len() == 29)?;
+    let (day_name, rest) = text.split_once(", ")?;
+    let mut words = rest.split(' ');
+    let mut word = || words.next();
+    let (day, month, year, time, zone) = (word()?, word()?, word()?, word()?, word()?);
+    if !DAYS.contains(&day_name) || zone != "GMT" || word().is_some() {
+        return None;
+    }
+    let month = 1 + i64::try_from(MONTHS.iter().position(|name| *name == month)?).ok()?;
+    let (day, year) = (number(day, 2)?, number(year, 4)?);
+    let mut parts = time.split(':');
+    let mut part = || number(parts.next()?, 2);
+    let (hour, minute, second) = (part()?, part()?, part()?);
+    // A leap second is 60.
+    if parts.next().is_some() || hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
+    if day < 1 || day > days_in(month, year) {
+        return None;
+    }
+    Some(days_since_1970(day, month, year) * 86_400 + hour * 3_600 + minute * 60 + second)
+}
+
+fn number(text: &str, digits: usize) -> Option<i64> {
+    let is_number = text.len() == digits && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| text.parse().ok()).flatten()
+}
+
+fn is_leap(year: i64) -> bool {
+    year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
+}
+
+fn days_in(month: i64, year: i64) -> i64 {
+    match month {
+        4 | 6 | 9 | 11 => 30,
+        2 if is_leap(year) => 29,
+        2 => 28,
+        _ => 31,
+    }
+}
+
+/// In the calendar of today, for any year from 0 on.
+fn days_since_1970(day: i64, month: i64, year: i64) -> i64 {
+    // The days of the years before this one, counted from the year 0, which was a leap year.
+    let years =
+        if year == 0 { 0 } else { year * 365 + 1 + (year - 1) / 4 - (year - 1) / 100 + (year - 1) / 400 };
+    let months: i64 = (1..month).map(|month| days_in(month, year)).sum();
+    years + months + day - 1 - 719_528
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_since_1970() {
+        for (text, seconds) in [
+            ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
+            ("Wed, 31 Dec 1969 23:59:59 GMT", -1),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", 784_111_777),
+            ("Tue, 29 Feb 2000 12:00:00 GMT", 951_825_600),
+            ("Fri, 01 Jan 2100 00:00:00 GMT", 4_102_444_800),
+            ("Sat, 31 Dec 2016 23:59:60 GMT", 1_483_228_800),
+            ("Sat, 01 Jan 0000 00:00:00 GMT", -62_167_219_200),
+            ("Mon, 01 Jan 0001 00:00:00 GMT", -62_135_596_800),
+        ] {
+            assert_eq!(imf_fixdate(text.as_bytes()), Some(seconds), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_such_date() {
+        for text in [
+            "",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+            "sun, 06 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 08:49:37 UTC",
+            "Sun, 06 Nov 1994 08:49:37 GMT ",
+            "Sun, 32 Oct 1994 08:49:37 GMT",
+            "Sun, 00 Oct 1994 08:49:37 GMT",
+            "Mon, 29 Feb 2100 08:49:37 GMT",
+            "Sun, 06 Nov 1994 24:49:37 GMT",
+            "Sun, 06 Nov 1994 08:60:37 GMT",
+            "Sun, 06 Nov 1994 08:49:61 GMT",
+            "Sun, +6 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 08:4937: GMT",
+            "Sun, 06 N\u{f6}v 1994 8:49:37 GMT",
+        ] {
+            assert_eq!(imf_fixdate(text.as_bytes()), None, "{text}");
+        }
+    }
+}
