@@ -87,6 +87,7 @@ mod proto;
 mod request;
 mod resolver;
 mod response;
+mod resume;
 mod session;
 mod sync;
 mod sys;
@@ -107,6 +108,7 @@ pub use metrics::{ResourceFetchType, TaskInterval, TaskMetrics, TransactionMetri
 pub use request::{IntoUrl, Request};
 pub use resolver::Resolver;
 pub use response::Response;
+pub use resume::ResumeData;
 pub use session::{Session, SessionBuilder, Tasks, delete, get, head, post, put};
 pub use task::{
     Any, AnyTask, BodyReader, Data, DataTask, Download, DownloadTask, Pending, Progress, Task, TaskKind,
