@@ -195,7 +195,7 @@ impl<'a> Reader<'a> {
             let (name, value) = (self.bytes()?, self.bytes()?);
             let (name, value) = header::field(name, value)
                 .map_err(|error| bad("it has a malformed header").with_source(error))?;
-            header::append(&mut headers, name, value)?;
+            header::append(&mut headers, name, value).map_err(|_| bad("it has too many headers"))?;
         }
         Ok(headers)
     }
