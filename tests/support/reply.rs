@@ -133,7 +133,7 @@ impl Reply {
 
     /// 200 with a body that the end of the connection ends.
     pub fn until_close(body: impl IntoBody) -> Reply {
-        Reply::new(200, Body::UntilClose(body.into_body()))
+        Reply::status(200).body_until_close(body)
     }
 
     /// These very bytes; then the connection is closed, unless [`keep_open`](Self::keep_open).
@@ -169,9 +169,29 @@ impl Reply {
         self
     }
 
+    /// Takes the headers of that name out again.
+    pub fn without_header(mut self, name: &str) -> Reply {
+        self.head.headers.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
+        self
+    }
+
     /// The body, with its `Content-Length`; bytes are not copied.
     pub fn body(mut self, body: impl IntoBody) -> Reply {
         self.body = Body::Sized(body.into_body());
+        self
+    }
+
+    /// The body in chunks of that size.
+    pub fn chunks(mut self, body: Bytes, size: usize) -> Reply {
+        let starts = (0..body.len()).step_by(size.max(1));
+        let pieces = starts.map(|start| body.slice(start..body.len().min(start + size.max(1))));
+        self.body = Body::Chunked(pieces.collect(), Vec::new());
+        self
+    }
+
+    /// The body, which the end of the connection ends.
+    pub fn body_until_close(mut self, body: impl IntoBody) -> Reply {
+        self.body = Body::UntilClose(body.into_body());
         self
     }
 
