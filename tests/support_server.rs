@@ -284,6 +284,50 @@ fn bodies_that_are_not_read() {
 }
 
 #[test]
+fn answers_and_resets_within_a_body() {
+    let _others = others();
+    let gate = Gate::new();
+    let server = Server::script([
+        Reply::ok("halfway").early_after(5).then(Fault::GateRead(5, gate.clone())),
+        Reply::ok("short").early_after(50),
+        Reply::status(401).early_after(4).then(Fault::RefuseRead),
+        Reply::status(413).early_after(4).then(Fault::CloseUnread),
+        Reply::ok("unheard").then(Fault::ResetRead(4)),
+        Reply::ok("unheard").then(Fault::ResetRead(10)),
+    ]);
+    let sized = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n";
+    let chunked = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n012\r\n7\r\n34";
+    let mut stream = send(&server, chunked);
+    assert_eq!(read_reply(&mut stream).1, b"halfway");
+    gate.wait_until_reached();
+    assert_eq!((server.request(0).text().as_str(), server.request(0).is_complete()), ("01234", false));
+    gate.open();
+    stream.write_all(format!("56789\r\n0\r\n\r\n{sized}0123456789").as_bytes()).unwrap();
+    assert_eq!(read_reply(&mut stream).1, b"short");
+    assert_eq!(server.wait_for_requests(2, PATIENCE)[0].text(), "0123456789");
+    assert!(server.request(1).is_complete());
+
+    stream.write_all(format!("{sized}0123").as_bytes()).unwrap();
+    assert!(read_reply(&mut stream).0.starts_with("HTTP/1.1 401 "));
+    stream.write_all(b"456789").unwrap();
+    drop(stream);
+    server.wait_for_open_connections(0, PATIENCE);
+    assert_eq!((server.request(2).text().as_str(), server.request(2).is_complete()), ("0123", false));
+
+    let mut stream = send(&server, &format!("{sized}0123"));
+    assert!(read_reply(&mut stream).0.starts_with("HTTP/1.1 413 "));
+    server.wait_for_open_connections(0, PATIENCE);
+    stream.write_all(b"4").unwrap();
+    assert!(matches!(read_all(&mut stream), (rest, _) if rest.is_empty()));
+
+    for (sent, request) in [("0123", 4), ("0123456789", 5)] {
+        let mut stream = send(&server, &format!("{sized}{sent}"));
+        assert_eq!(read_all(&mut stream), (Vec::new(), Some(io::ErrorKind::ConnectionReset)));
+        assert_eq!(server.request(request).text(), sent);
+    }
+}
+
+#[test]
 fn a_refused_body_blocks_the_client() {
     let _others = others();
     let server = Server::builder().receive_buffer(4096).start(|_| Reply::ok("").then(Fault::RefuseRead));
