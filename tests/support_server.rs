@@ -7,9 +7,9 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 use support::{
-    Admission, At, Blackhole, Certs, Fault, Gate, PATIENCE, Received, Refused, Reply, Resumption, Server,
-    Tls, assert_pattern, ca, client_config, client_config_with, independent, pattern, pattern_at, process,
-    raw,
+    Admission, At, Blackhole, Certs, Fault, Gate, PATIENCE, Part, Received, Refused, Reply, Resumption,
+    Server, Tls, assert_pattern, ca, client_config, client_config_with, independent, multipart, pattern,
+    pattern_at, process, raw,
 };
 
 /// Held by every test but the one that counts what the process holds.
@@ -341,6 +341,50 @@ fn a_refused_body_blocks_the_client() {
     socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
     drop(stream);
     server.wait_for_open_connections(0, PATIENCE);
+}
+
+#[test]
+fn forms_are_read_by_the_letter() {
+    let _others = others();
+    let form = |text: &str| {
+        let body = text.replace('\n', "\r\n").replace("DISPOSITION", "Content-Disposition: form-data");
+        multipart("multipart/form-data; boundary=xy", &body.into())
+    };
+    let parts = form(
+        "--xy\nDISPOSITION; name=\"a%22b\"\n\n\n--xy\n\
+         DISPOSITION; name=\"f\"; filename=\"é b.txt\"\nContent-Type: text/plain\n\nline\n--x\n\n--xy--\n",
+    )
+    .unwrap();
+    let file = Part {
+        name: "f".to_owned(),
+        filename: Some("é b.txt".to_owned()),
+        content_type: Some("text/plain".to_owned()),
+        body: "line\r\n--x\r\n".into(),
+    };
+    let field = Part { name: "a\"b".to_owned(), filename: None, content_type: None, body: "".into() };
+    assert_eq!(parts, [field, file]);
+    for wrong in [
+        "preamble\n--xy\nDISPOSITION; name=\"a\"\n\n\n--xy--\n",
+        "--xy\nDISPOSITION; name=\"a\"\n\n\n--xy--\nepilogue",
+        "--xy\nDISPOSITION; name=\"a\"\n\n--xy--\n",
+        "--xy\nDISPOSITION; name=\"a\"\n\n\n--xy",
+        "--xy\nDISPOSITION; name=\"a\"\n\n\n--xyz\n--xy--\n",
+        "--xy \nDISPOSITION; name=\"a\"\n\n\n--xy--\n",
+        "--xy\n\nno header\n--xy--\n",
+        "--xy\nDISPOSITION; filename=\"a\"\n\n\n--xy--\n",
+        "--xy\nDISPOSITION; name=a\n\n\n--xy--\n",
+        "--xy\nDISPOSITION; name=\"a\"; name=\"b\"\n\n\n--xy--\n",
+        "--xy\nDISPOSITION; name=\"a\"; filename*=\"b\"\n\n\n--xy--\n",
+        "--xy\nDISPOSITION; name=\"a\\\"b\"\n\n\n--xy--\n",
+        "--xy\nDISPOSITION; name=\"a\"\nContent-Transfer-Encoding: binary\n\n\n--xy--\n",
+        "--xy\nContent-Disposition: attachment; name=\"a\"\n\n\n--xy--\n",
+    ] {
+        assert!(form(wrong).is_err(), "{wrong}");
+    }
+    for wrong in ["text/plain", "multipart/form-data", "multipart/form-data; boundary=a b"] {
+        assert!(multipart(wrong, &"--a b--".into()).is_err(), "{wrong}");
+    }
+    assert_eq!(multipart("multipart/form-data; boundary=\"a b\"", &"--a b--".into()), Ok(Vec::new()));
 }
 
 #[test]

@@ -19,6 +19,7 @@ mod connection;
 mod flood;
 mod gate;
 mod independent;
+mod multipart;
 mod pattern;
 mod plan;
 mod range;
@@ -45,6 +46,7 @@ pub use client::{
 pub use flood::Flood;
 pub use gate::Gate;
 pub use independent::{Independent, independent};
+pub use multipart::{Part, multipart};
 pub use pattern::{assert_pattern, first_mismatch, gzip, pattern, pattern_at};
 pub use raw::{Blackhole, Raw, Refused, raw, raw_each};
 pub use reply::{At, Fault, IntoBody, Reply};
