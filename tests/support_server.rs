@@ -7,9 +7,9 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 use support::{
-    Admission, At, Blackhole, Certs, Fault, Gate, PATIENCE, Received, Refused, Reply, Resumption, Server,
-    Tls, assert_pattern, ca, client_config, client_config_with, independent, pattern, pattern_at, process,
-    raw,
+    Admission, At, Blackhole, Certs, Fault, Gate, PATIENCE, Part, Received, Refused, Reply, Resumption,
+    Server, Tls, assert_pattern, ca, client_config, client_config_with, independent, multipart, pattern,
+    pattern_at, process, raw,
 };
 
 /// Held by every test but the one that counts what the process holds.
@@ -284,6 +284,50 @@ fn bodies_that_are_not_read() {
 }
 
 #[test]
+fn answers_and_resets_within_a_body() {
+    let _others = others();
+    let gate = Gate::new();
+    let server = Server::script([
+        Reply::ok("halfway").early_after(5).then(Fault::GateRead(5, gate.clone())),
+        Reply::ok("short").early_after(50),
+        Reply::status(401).early_after(4).then(Fault::RefuseRead),
+        Reply::status(413).early_after(4).then(Fault::CloseUnread),
+        Reply::ok("unheard").then(Fault::ResetRead(4)),
+        Reply::ok("unheard").then(Fault::ResetRead(10)),
+    ]);
+    let sized = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n";
+    let chunked = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n012\r\n7\r\n34";
+    let mut stream = send(&server, chunked);
+    assert_eq!(read_reply(&mut stream).1, b"halfway");
+    gate.wait_until_reached();
+    assert_eq!((server.request(0).text().as_str(), server.request(0).is_complete()), ("01234", false));
+    gate.open();
+    stream.write_all(format!("56789\r\n0\r\n\r\n{sized}0123456789").as_bytes()).unwrap();
+    assert_eq!(read_reply(&mut stream).1, b"short");
+    assert_eq!(server.wait_for_requests(2, PATIENCE)[0].text(), "0123456789");
+    assert!(server.request(1).is_complete());
+
+    stream.write_all(format!("{sized}0123").as_bytes()).unwrap();
+    assert!(read_reply(&mut stream).0.starts_with("HTTP/1.1 401 "));
+    stream.write_all(b"456789").unwrap();
+    drop(stream);
+    server.wait_for_open_connections(0, PATIENCE);
+    assert_eq!((server.request(2).text().as_str(), server.request(2).is_complete()), ("0123", false));
+
+    let mut stream = send(&server, &format!("{sized}0123"));
+    assert!(read_reply(&mut stream).0.starts_with("HTTP/1.1 413 "));
+    server.wait_for_open_connections(0, PATIENCE);
+    stream.write_all(b"4").unwrap();
+    assert!(matches!(read_all(&mut stream), (rest, _) if rest.is_empty()));
+
+    for (sent, request) in [("0123", 4), ("0123456789", 5)] {
+        let mut stream = send(&server, &format!("{sized}{sent}"));
+        assert_eq!(read_all(&mut stream), (Vec::new(), Some(io::ErrorKind::ConnectionReset)));
+        assert_eq!(server.request(request).text(), sent);
+    }
+}
+
+#[test]
 fn a_refused_body_blocks_the_client() {
     let _others = others();
     let server = Server::builder().receive_buffer(4096).start(|_| Reply::ok("").then(Fault::RefuseRead));
@@ -297,6 +341,50 @@ fn a_refused_body_blocks_the_client() {
     socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
     drop(stream);
     server.wait_for_open_connections(0, PATIENCE);
+}
+
+#[test]
+fn forms_are_read_by_the_letter() {
+    let _others = others();
+    let form = |text: &str| {
+        let body = text.replace('\n', "\r\n").replace("DISPOSITION", "Content-Disposition: form-data");
+        multipart("multipart/form-data; boundary=xy", &body.into())
+    };
+    let parts = form(
+        "--xy\nDISPOSITION; name=\"a%22b\"\n\n\n--xy\n\
+         DISPOSITION; name=\"f\"; filename=\"é b.txt\"\nContent-Type: text/plain\n\nline\n--x\n\n--xy--\n",
+    )
+    .unwrap();
+    let file = Part {
+        name: "f".to_owned(),
+        filename: Some("é b.txt".to_owned()),
+        content_type: Some("text/plain".to_owned()),
+        body: "line\r\n--x\r\n".into(),
+    };
+    let field = Part { name: "a\"b".to_owned(), filename: None, content_type: None, body: "".into() };
+    assert_eq!(parts, [field, file]);
+    for wrong in [
+        "preamble\n--xy\nDISPOSITION; name=\"a\"\n\n\n--xy--\n",
+        "--xy\nDISPOSITION; name=\"a\"\n\n\n--xy--\nepilogue",
+        "--xy\nDISPOSITION; name=\"a\"\n\n--xy--\n",
+        "--xy\nDISPOSITION; name=\"a\"\n\n\n--xy",
+        "--xy\nDISPOSITION; name=\"a\"\n\n\n--xyz\n--xy--\n",
+        "--xy \nDISPOSITION; name=\"a\"\n\n\n--xy--\n",
+        "--xy\n\nno header\n--xy--\n",
+        "--xy\nDISPOSITION; filename=\"a\"\n\n\n--xy--\n",
+        "--xy\nDISPOSITION; name=a\n\n\n--xy--\n",
+        "--xy\nDISPOSITION; name=\"a\"; name=\"b\"\n\n\n--xy--\n",
+        "--xy\nDISPOSITION; name=\"a\"; filename*=\"b\"\n\n\n--xy--\n",
+        "--xy\nDISPOSITION; name=\"a\\\"b\"\n\n\n--xy--\n",
+        "--xy\nDISPOSITION; name=\"a\"\nContent-Transfer-Encoding: binary\n\n\n--xy--\n",
+        "--xy\nContent-Disposition: attachment; name=\"a\"\n\n\n--xy--\n",
+    ] {
+        assert!(form(wrong).is_err(), "{wrong}");
+    }
+    for wrong in ["text/plain", "multipart/form-data", "multipart/form-data; boundary=a b"] {
+        assert!(multipart(wrong, &"--a b--".into()).is_err(), "{wrong}");
+    }
+    assert_eq!(multipart("multipart/form-data; boundary=\"a b\"", &"--a b--".into()), Ok(Vec::new()));
 }
 
 #[test]

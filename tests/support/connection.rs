@@ -6,7 +6,7 @@ use super::shared::Shared;
 use super::tls::Handshake;
 use super::wire::Wire;
 use super::worker::Stop;
-use super::{Fault, Received, Reply, lock};
+use super::{Fault, Gate, Received, Reply, lock};
 use bytes::Bytes;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
@@ -104,49 +104,70 @@ fn refuse(shared: &Shared, wire: &Mutex<Wire>, error: &str) {
     wire.drain_before_close();
 }
 
+/// What happens within the body of a request.
+enum Halt {
+    Gate(Gate),
+    Reset,
+    Reply,
+}
+
 fn exchange(wire: &mut Wire, request: &Received, reply: &Reply, stop: &Stop) -> io::Result<Next> {
     if !reply.answers_expectation {
         request.skip_continue();
     }
     let refused = reply.faults.iter().any(|fault| matches!(fault, Fault::RefuseRead));
+    let mut plan = Plan::new(reply, request);
+    let mut sent = false;
+    for (after, halt) in halts(reply) {
+        // A reply that is sent before anything is read is sent before `100 Continue` is.
+        let reads = after > 0 || !matches!(halt, Halt::Reply);
+        if reads && request.read_body(wire, after).is_err() {
+            return Ok(Next::Drop);
+        }
+        if request.received_length() < after {
+            break;
+        }
+        match halt {
+            Halt::Gate(gate) if gate.pass() => {}
+            Halt::Gate(_) => {
+                request.give_up();
+                return Ok(Next::Drop);
+            }
+            Halt::Reset => {
+                request.give_up();
+                return Ok(Next::Reset);
+            }
+            Halt::Reply => {
+                if refused {
+                    request.give_up();
+                }
+                if let Some(next) = answer(wire, request, &plan, stop)? {
+                    return Ok(next);
+                }
+                sent = true;
+                if reply.faults.iter().any(|fault| matches!(fault, Fault::CloseUnread)) {
+                    request.give_up();
+                    return Ok(Next::Drop);
+                }
+                if !plan.keep_open && !refused && plan.takeover.is_none() {
+                    wire.finish();
+                }
+            }
+        }
+    }
     if refused {
         request.give_up();
-    }
-    let pause = reply.faults.iter().find_map(|fault| match fault {
-        Fault::GateRead(after, gate) => Some((*after, gate.clone())),
-        _ => None,
-    });
-    if refused && !reply.early {
         wire.wait_for_hangup();
         return Ok(Next::Drop);
     }
-    if !reply.early && !read_body(wire, request, &pause) {
+    // A client that was answered early may keep the rest of its body for itself and close.
+    let is_left_unread = sent && plan.takeover.is_some();
+    if !is_left_unread && (request.read_body(wire, u64::MAX).is_err() || !request.is_complete()) {
         return Ok(Next::Drop);
     }
-    let mut plan = Plan::new(reply, request);
-    let sent = send(wire, &plan, stop);
-    if refused && matches!(sent, Ok(None)) {
-        wire.wait_for_hangup();
-        return Ok(Next::Drop);
-    }
-    let ended = match sent {
-        Ok(ended) => ended,
-        Err(error) => {
-            request.give_up();
-            return Err(error);
-        }
-    };
-    if let Some(next) = ended {
-        request.give_up();
-        return Ok(next);
-    }
-    if reply.early && plan.takeover.is_none() {
-        if !plan.keep_open {
-            wire.finish();
-        }
-        // A client that was answered early may keep the rest of its body for itself and close.
-        if !read_body(wire, request, &pause) {
-            return Ok(Next::Drop);
+    if !sent {
+        if let Some(next) = answer(wire, request, &plan, stop)? {
+            return Ok(next);
         }
     }
     request.give_up();
@@ -157,8 +178,25 @@ fn exchange(wire: &mut Wire, request: &Received, reply: &Reply, stop: &Stop) -> 
     Ok(if plan.keep_open { Next::Request } else { Next::Finish })
 }
 
-fn read_body(wire: &mut Wire, request: &Received, pause: &Option<(u64, super::Gate)>) -> bool {
-    request.read_body(wire, pause.clone()).is_ok() && request.is_complete()
+/// What happens within the body of a request, and after how many bytes of it, in that order.
+fn halts(reply: &Reply) -> Vec<(u64, Halt)> {
+    let mut halts: Vec<_> = reply.early_after.map(|after| (after, Halt::Reply)).into_iter().collect();
+    halts.extend(reply.faults.iter().filter_map(|fault| match fault {
+        Fault::GateRead(after, gate) => Some((*after, Halt::Gate(gate.clone()))),
+        Fault::ResetRead(after) => Some((*after, Halt::Reset)),
+        _ => None,
+    }));
+    halts.sort_by_key(|(after, _)| *after);
+    halts
+}
+
+/// Sends the reply; no more of the body is read when a fault or an error ended it.
+fn answer(wire: &mut Wire, request: &Received, plan: &Plan, stop: &Stop) -> io::Result<Option<Next>> {
+    let sent = send(wire, plan, stop);
+    if !matches!(sent, Ok(None)) {
+        request.give_up();
+    }
+    sent
 }
 
 /// Sends a reply; `Some` when a fault ended it.

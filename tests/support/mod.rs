@@ -3,6 +3,7 @@
 //! They share no code with the library, so that a misreading of a specification is not made twice
 //! and agreed upon. [`Server`] speaks HTTP/1.1 over TCP and TLS, keeps a record of what reached it,
 //! and does wrong on request: faults are data, `Reply::head(200).then(Fault::ResetAfter(512))`.
+//! [`Resource`] answers with ranges and validators, and lies about them on request.
 //! [`independent`] is a server that others wrote. [`raw`], [`Blackhole`] and [`Refused`] are for what
 //! is below HTTP. [`every_way`] runs a test over TCP and TLS and in each way a task can be used in;
 //! [`harness`] has what tests of tasks and delegates share.
@@ -18,11 +19,14 @@ mod connection;
 mod flood;
 mod gate;
 mod independent;
+mod multipart;
 mod pattern;
 mod plan;
+mod range;
 mod raw;
 mod reply;
 mod request;
+mod resource;
 mod server;
 mod shared;
 mod tls;
@@ -42,10 +46,12 @@ pub use client::{
 pub use flood::Flood;
 pub use gate::Gate;
 pub use independent::{Independent, independent};
+pub use multipart::{Part, multipart};
 pub use pattern::{assert_pattern, first_mismatch, gzip, pattern, pattern_at};
 pub use raw::{Blackhole, Raw, Refused, raw, raw_each};
 pub use reply::{At, Fault, IntoBody, Reply};
 pub use request::Received;
+pub use resource::{Quirk, Resource, Served};
 pub use server::Server;
 pub use tls::{Handshake, Resumption, Tls, client_config, client_config_with};
 pub use wire::Wire;

@@ -64,7 +64,7 @@ impl Plan {
                 Fault::CloseIdleAfterReply => keep_open = false,
                 Fault::WrongLength(said) => keep_open &= *said <= (end - head_end) as u64,
                 // These concern the request.
-                Fault::RefuseRead | Fault::GateRead(..) => {}
+                Fault::RefuseRead | Fault::GateRead(..) | Fault::ResetRead(_) | Fault::CloseUnread => {}
             }
         }
         steps.sort_by_key(|(offset, _)| *offset);

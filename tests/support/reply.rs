@@ -15,7 +15,8 @@ pub struct Reply {
     pub(super) body: Body,
     pub(super) faults: Vec<Fault>,
     pub(super) afterwards: Afterwards,
-    pub(super) early: bool,
+    /// After how many bytes of the request's body it is sent, if that is not awaited.
+    pub(super) early_after: Option<u64>,
     pub(super) answers_expectation: bool,
     pub(super) takeover: Option<Takeover>,
 }
@@ -100,13 +101,18 @@ pub enum Fault {
     ExtraBytes(Bytes),
     /// Closes in an orderly way after a reply that said it would not.
     CloseIdleAfterReply,
-    /// Reads nothing of the request's body. The reply is sent if it is early, else there is none;
-    /// then all stands still until the client goes away, which is not seen while the client's system
+    /// Reads nothing of the request's body beyond what comes before an early reply. That is sent, else
+    /// there is none; then all stands still until the client goes away, which is not seen while the client's system
     /// has something to send that there is no room for, unless by RST.
     RefuseRead,
     /// Stops reading the request's body after so many bytes until the gate opens. The handler must
     /// not have asked for the body before.
     GateRead(u64, Gate),
+    /// RST once so many bytes of the request's body have been read, and no reply.
+    ResetRead(u64),
+    /// Closes after an early reply with what there is of the body unread, which sends RST, and that
+    /// may overtake the reply (RFC 9112 section 9.6).
+    CloseUnread,
 }
 
 impl Reply {
@@ -133,7 +139,7 @@ impl Reply {
 
     /// 200 with a body that the end of the connection ends.
     pub fn until_close(body: impl IntoBody) -> Reply {
-        Reply::new(200, Body::UntilClose(body.into_body()))
+        Reply::status(200).body_until_close(body)
     }
 
     /// These very bytes; then the connection is closed, unless [`keep_open`](Self::keep_open).
@@ -169,9 +175,29 @@ impl Reply {
         self
     }
 
+    /// Takes the headers of that name out again.
+    pub fn without_header(mut self, name: &str) -> Reply {
+        self.head.headers.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
+        self
+    }
+
     /// The body, with its `Content-Length`; bytes are not copied.
     pub fn body(mut self, body: impl IntoBody) -> Reply {
         self.body = Body::Sized(body.into_body());
+        self
+    }
+
+    /// The body in chunks of that size.
+    pub fn chunks(mut self, body: Bytes, size: usize) -> Reply {
+        let starts = (0..body.len()).step_by(size.max(1));
+        let pieces = starts.map(|start| body.slice(start..body.len().min(start + size.max(1))));
+        self.body = Body::Chunked(pieces.collect(), Vec::new());
+        self
+    }
+
+    /// The body, which the end of the connection ends.
+    pub fn body_until_close(mut self, body: impl IntoBody) -> Reply {
+        self.body = Body::UntilClose(body.into_body());
         self
     }
 
@@ -216,8 +242,14 @@ impl Reply {
 
     /// Sends this before the request's body is read (which happens afterwards); the handler must not
     /// have asked for the body.
-    pub fn early(mut self) -> Reply {
-        self.early = true;
+    pub fn early(self) -> Reply {
+        self.early_after(0)
+    }
+
+    /// Sends this once so many bytes of the request's body have been read, or all of a shorter one;
+    /// the rest is read afterwards.
+    pub fn early_after(mut self, bytes: u64) -> Reply {
+        self.early_after = Some(bytes);
         self
     }
 
@@ -248,7 +280,7 @@ impl Reply {
             body,
             faults: Vec::new(),
             afterwards: Afterwards::AsSaid,
-            early: false,
+            early_after: None,
             answers_expectation: true,
             takeover: None,
         }

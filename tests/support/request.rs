@@ -5,7 +5,7 @@
 
 use super::shared::Shared;
 use super::wire::Wire;
-use super::{Gate, lock, pattern};
+use super::{lock, pattern};
 use bytes::Bytes;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, Weak};
@@ -53,6 +53,8 @@ struct Body {
     length: u64,
     mismatch: Option<u64>,
     trailers: Vec<(String, String)>,
+    /// How many bytes of a chunk that has begun are still to come.
+    in_chunk: Option<u64>,
     answered_expectation: bool,
     progress: Progress,
 }
@@ -203,20 +205,30 @@ impl Received {
         lock(&self.body).answered_expectation = true;
     }
 
-    /// Reads the body, stopping after `pause.0` bytes until the gate there opens.
-    pub(super) fn read_body(&self, wire: &mut Wire, mut pause: Option<(u64, Gate)>) -> Result<(), String> {
+    /// How many bytes of the body have been read.
+    pub(super) fn received_length(&self) -> u64 {
+        lock(&self.body).length
+    }
+
+    /// Reads the body until it has `until` bytes, or to its end if that comes first.
+    pub(super) fn read_body(&self, wire: &mut Wire, until: u64) -> Result<(), String> {
         if self.is_settled() {
             return Ok(());
         }
-        let result =
-            self.answer_expectation(wire).map_err(|error| error.to_string()).and_then(|()| {
-                match self.framing {
-                    Framing::Length(length) => self.read_exactly(wire, length, &mut pause),
-                    Framing::Chunked => self.read_chunks(wire, &mut pause),
-                }
-            });
-        self.settle(if result.is_ok() { Progress::Complete } else { Progress::GivenUp });
-        result
+        let result = self.answer_expectation(wire).map_err(|error| error.to_string());
+        let result = result.and_then(|()| match self.framing {
+            Framing::Length(length) => {
+                self.read_up_to(wire, until.min(length))?;
+                Ok(self.received_length() == length)
+            }
+            Framing::Chunked => self.read_chunks(wire, until),
+        });
+        match result {
+            Ok(true) => self.settle(Progress::Complete),
+            Ok(false) => {}
+            Err(_) => self.settle(Progress::GivenUp),
+        }
+        result.map(drop)
     }
 
     fn read_in_handler(&self) {
@@ -225,7 +237,7 @@ impl Received {
         }
         if let Some(wire) = self.wire.upgrade() {
             // An error shows in `is_complete`, and again when the connection is used next.
-            let _ = self.read_body(&mut lock(&wire), None);
+            let _ = self.read_body(&mut lock(&wire), u64::MAX);
         }
     }
 
@@ -251,39 +263,41 @@ impl Received {
         Ok(())
     }
 
-    fn read_exactly(
-        &self,
-        wire: &mut Wire,
-        length: u64,
-        pause: &mut Option<(u64, Gate)>,
-    ) -> Result<(), String> {
-        let mut left = length;
-        while left > 0 {
-            let mut most = left;
-            if let Some((after, gate)) = pause.take() {
-                let before_pause = after.saturating_sub(lock(&self.body).length);
-                if before_pause == 0 {
-                    if !gate.pass() {
-                        return Err("the server was dropped".to_owned());
-                    }
-                } else {
-                    most = most.min(before_pause);
-                    *pause = Some((after, gate));
-                }
+    /// Reads until the body has `until` bytes.
+    fn read_up_to(&self, wire: &mut Wire, until: u64) -> Result<(), String> {
+        loop {
+            let left = until.saturating_sub(self.received_length());
+            if left == 0 {
+                return Ok(());
             }
             if wire.ahead().is_empty() && wire.fill().map_err(|error| error.to_string())? == 0 {
                 return Err(format!("the connection ended {left} bytes before the body did"));
             }
-            let piece = wire.consume(usize::try_from(most).unwrap_or(usize::MAX));
-            left -= piece.len() as u64;
+            let piece = wire.consume(usize::try_from(left).unwrap_or(usize::MAX));
             self.take(&piece);
         }
-        Ok(())
     }
 
-    fn read_chunks(&self, wire: &mut Wire, pause: &mut Option<(u64, Gate)>) -> Result<(), String> {
+    /// Reads chunks until the body has `until` bytes; true when it has come to its end.
+    fn read_chunks(&self, wire: &mut Wire, until: u64) -> Result<bool, String> {
         const ENDED: &str = "the connection ended within a chunked body";
         loop {
+            let begun = lock(&self.body).in_chunk.take();
+            if let Some(left) = begun {
+                let start = self.received_length();
+                self.read_up_to(wire, start.saturating_add(left).min(until))?;
+                let left = left - (self.received_length() - start);
+                if left > 0 {
+                    lock(&self.body).in_chunk = Some(left);
+                    return Ok(false);
+                }
+                if read_section(wire, b"\r\n")?.ok_or(ENDED)?.len() != 2 {
+                    return Err("a chunk is longer than it said".to_owned());
+                }
+            }
+            if self.received_length() >= until {
+                return Ok(false);
+            }
             let line = read_section(wire, b"\r\n")?.ok_or(ENDED)?;
             let line = String::from_utf8_lossy(&line).trim_end().to_owned();
             let size = line.split(';').next().unwrap_or_default();
@@ -294,10 +308,7 @@ impl Received {
             if size == 0 {
                 break;
             }
-            self.read_exactly(wire, size, pause)?;
-            if read_section(wire, b"\r\n")?.ok_or(ENDED)?.len() != 2 {
-                return Err(format!("a chunk of {size} bytes is longer than it said"));
-            }
+            lock(&self.body).in_chunk = Some(size);
         }
         let mut lines = Vec::new();
         loop {
@@ -309,7 +320,7 @@ impl Received {
             }
         }
         lock(&self.body).trailers = parse_fields(lines.iter().map(String::as_str))?;
-        Ok(())
+        Ok(true)
     }
 
     fn take(&self, piece: &[u8]) {
