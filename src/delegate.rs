@@ -1,5 +1,6 @@
 //! The delegate: what a program is told while tasks run, and what it may decide.
 
+use crate::challenge::{Challenge, ChallengeDisposition};
 use crate::disposition::{RedirectDecision, ResponseDisposition};
 use crate::engine::events::{Lane, Mode};
 use crate::error::Error;
@@ -73,6 +74,14 @@ pub trait Delegate: Send + Sync + 'static {
         }
     }
 
+    /// Somebody wants to know who we are. `urlSession(_:task:didReceive:completionHandler:)`.
+    fn did_receive_challenge(&self, event: &TaskEvent<'_>, challenge: &Challenge) -> ChallengeDisposition {
+        match event.next() {
+            Some((next, core)) => next.did_receive_challenge(core, challenge),
+            None => ChallengeDisposition::PerformDefaultHandling,
+        }
+    }
+
     /// An informational response (1xx, but for 101) came. `urlSession(_:task:didReceiveInformationalResponse:)`.
     fn did_receive_informational(&self, event: &TaskEvent<'_>, response: &ResponseHead) {
         if let Some((next, core)) = event.next() {
@@ -134,6 +143,10 @@ impl<D: Delegate + ?Sized> Delegate for Arc<D> {
         request: Request,
     ) -> RedirectDecision {
         (**self).will_redirect(event, response, request)
+    }
+
+    fn did_receive_challenge(&self, event: &TaskEvent<'_>, challenge: &Challenge) -> ChallengeDisposition {
+        (**self).did_receive_challenge(event, challenge)
     }
 
     fn did_receive_informational(&self, event: &TaskEvent<'_>, response: &ResponseHead) {
@@ -204,6 +217,10 @@ impl Events for Chain {
 
     fn will_redirect(&self, core: &Arc<TaskCore>, head: &ResponseHead, request: Request) -> RedirectDecision {
         self.delegate.will_redirect(&self.event(core), head, request)
+    }
+
+    fn did_receive_challenge(&self, core: &Arc<TaskCore>, challenge: &Challenge) -> ChallengeDisposition {
+        self.delegate.did_receive_challenge(&self.event(core), challenge)
     }
 
     fn did_receive_informational(&self, core: &Arc<TaskCore>, head: &ResponseHead) {
