@@ -1,5 +1,6 @@
 //! The delegate: what a program is told while tasks run, and what it may decide.
 
+use crate::challenge::{Challenge, ChallengeDisposition};
 use crate::disposition::{RedirectDecision, ResponseDisposition};
 use crate::download::DownloadedFile;
 use crate::engine::events::{Lane, Mode};
@@ -72,6 +73,14 @@ pub trait Delegate: Send + Sync + 'static {
         match event.next() {
             Some((next, core)) => next.will_redirect(core, response, request),
             None => RedirectDecision::Follow(request),
+        }
+    }
+
+    /// Somebody wants to know who we are. `urlSession(_:task:didReceive:completionHandler:)`.
+    fn did_receive_challenge(&self, event: &TaskEvent<'_>, challenge: &Challenge) -> ChallengeDisposition {
+        match event.next() {
+            Some((next, core)) => next.did_receive_challenge(core, challenge),
+            None => ChallengeDisposition::PerformDefaultHandling,
         }
     }
 
@@ -173,6 +182,10 @@ impl<D: Delegate + ?Sized> Delegate for Arc<D> {
         (**self).will_redirect(event, response, request)
     }
 
+    fn did_receive_challenge(&self, event: &TaskEvent<'_>, challenge: &Challenge) -> ChallengeDisposition {
+        (**self).did_receive_challenge(event, challenge)
+    }
+
     fn did_receive_informational(&self, event: &TaskEvent<'_>, response: &ResponseHead) {
         (**self).did_receive_informational(event, response);
     }
@@ -257,6 +270,10 @@ impl Events for Chain {
 
     fn will_redirect(&self, core: &Arc<TaskCore>, head: &ResponseHead, request: Request) -> RedirectDecision {
         self.delegate.will_redirect(&self.event(core), head, request)
+    }
+
+    fn did_receive_challenge(&self, core: &Arc<TaskCore>, challenge: &Challenge) -> ChallengeDisposition {
+        self.delegate.did_receive_challenge(&self.event(core), challenge)
     }
 
     fn did_receive_informational(&self, core: &Arc<TaskCore>, head: &ResponseHead) {

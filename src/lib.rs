@@ -71,6 +71,7 @@
 //! are not. A feature adds something, and does not change how the rest behaves.
 
 mod body;
+mod challenge;
 mod configuration;
 mod connection;
 mod delegate;
@@ -82,6 +83,7 @@ mod exchange;
 mod head;
 mod header;
 mod loader;
+mod local;
 mod metrics;
 mod proto;
 mod request;
@@ -89,6 +91,7 @@ mod resolver;
 mod response;
 mod resume;
 mod session;
+mod storage;
 mod sync;
 mod sys;
 mod task;
@@ -97,6 +100,9 @@ mod tls;
 
 pub use body::Body;
 pub use bytes::Bytes;
+pub use challenge::{
+    AuthenticationMethod, Challenge, ChallengeDisposition, Credential, Persistence, ProtectionSpace,
+};
 pub use configuration::Configuration;
 pub use delegate::{Delegate, DelegateQueue, TaskEvent};
 pub use disposition::{RedirectDecision, ResponseDisposition};
@@ -110,6 +116,7 @@ pub use resolver::Resolver;
 pub use response::Response;
 pub use resume::ResumeData;
 pub use session::{Session, SessionBuilder, Tasks, delete, get, head, post, put};
+pub use storage::{CachedResponse, StoragePolicy};
 pub use task::{
     Any, AnyTask, BodyReader, Data, DataTask, Download, DownloadTask, Pending, Progress, Task, TaskKind,
     TaskState, Upload, UploadTask, wait_all, wait_any,

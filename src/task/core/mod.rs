@@ -16,6 +16,7 @@ mod telling;
 pub(crate) use running::Opened;
 pub(crate) use sleeper::Sleeper;
 
+use crate::challenge::{Challenge, ChallengeDisposition};
 use crate::configuration::Configuration;
 use crate::connection::idle::Origins;
 use crate::connection::resolve::Names;
@@ -94,6 +95,7 @@ pub(crate) enum ReadStep {
 pub(crate) trait Events: Send + Sync {
     fn did_create(&self, core: &Arc<TaskCore>);
     fn will_redirect(&self, core: &Arc<TaskCore>, head: &ResponseHead, request: Request) -> RedirectDecision;
+    fn did_receive_challenge(&self, core: &Arc<TaskCore>, challenge: &Challenge) -> ChallengeDisposition;
     fn did_receive_informational(&self, core: &Arc<TaskCore>, head: &ResponseHead);
     fn did_receive_response(&self, core: &Arc<TaskCore>, head: &ResponseHead) -> ResponseDisposition;
     /// Gives the data back if it was not wanted.
