@@ -10,7 +10,6 @@ use crate::head::ResponseHead;
 use crate::proto::coding::Decoder;
 use crate::response::{Content, Response};
 use crate::sync::Arc;
-use crate::sync::atomic::Ordering;
 use crate::sys::Patience;
 use crate::task::core::{Events, Mode, ReadStep, TaskCore, too_large_error};
 use bytes::Bytes;
@@ -62,7 +61,7 @@ impl Loader {
         head.decoded = decoder.is_some();
         // The response to HEAD announces what it does not bring.
         let expected = if incoming.is_done() { Some(0) } else { head.content_length };
-        core.counts.set_expected(expected);
+        core.counts.begin_receiving(expected);
         let head = Arc::new(head);
         core.set_head(Some(Arc::clone(&head)));
         let limit = usize::try_from(core.context.configuration.maximum_body_in_memory).unwrap_or(usize::MAX);
@@ -317,7 +316,11 @@ impl Loader {
         if receiving.incoming.take_received() {
             self.clock.touch();
         }
-        core.counts.received.store(receiving.incoming.body_received(), Ordering::Relaxed);
+        let received = receiving.incoming.body_received();
+        // The end is told by itself.
+        if core.counts.set_received(received) && !receiving.ended {
+            core.moved(self.clock.progress());
+        }
     }
 
     /// The connection goes back, before anybody learns that the task is over.
