@@ -11,7 +11,6 @@ use crate::head::ResponseHead;
 use crate::proto::coding::Decoder;
 use crate::response::{Content, Response};
 use crate::sync::Arc;
-use crate::sync::atomic::Ordering;
 use crate::sys::Patience;
 use crate::task::core::{Events, Mode, ReadStep, TaskCore, too_large_error};
 use bytes::Bytes;
@@ -92,7 +91,7 @@ impl Loader {
     ) -> Result<Flow> {
         // The response to HEAD announces what it does not bring.
         let expected = if incoming.is_done() { Some(0) } else { head.content_length };
-        core.counts.set_expected(expected);
+        core.counts.begin_receiving(expected);
         let head = Arc::new(head);
         core.set_head(Some(Arc::clone(&head)));
         let limit = usize::try_from(core.context.configuration.maximum_body_in_memory).unwrap_or(usize::MAX);
@@ -366,9 +365,14 @@ impl Loader {
         if receiving.incoming.take_received() {
             self.clock.touch();
         }
-        core.counts.received.store(receiving.incoming.body_received(), Ordering::Relaxed);
+        let received = receiving.incoming.body_received();
+        let more = core.counts.set_received(received);
         if let Sink::File(Some(events)) = &receiving.sink {
             core.tell_written(events);
+        }
+        // The end is told by itself.
+        if more && !receiving.ended {
+            core.moved(self.clock.progress());
         }
     }
 

@@ -55,7 +55,7 @@ impl Loader {
                 };
                 self.count_sent(&exchange, core);
                 if sending == Sending::Complete {
-                    self.sent();
+                    self.sent(core);
                     // The answer cannot be here yet.
                     if matches!(mode, Mode::Parking) {
                         exchange.rest();
@@ -122,9 +122,12 @@ impl Loader {
     }
 
     /// All of the request went out.
-    fn sent(&mut self) {
+    fn sent(&mut self, core: &Arc<TaskCore>) {
         self.conversation.sent = true;
         let now = self.clock.touch();
+        if self.conversation.body_sent > 0 {
+            core.moved_out(now);
+        }
         if let Some(transaction) = self.measure() {
             transaction.request_end = Some(now);
         }
@@ -136,22 +139,23 @@ impl Loader {
         if !exchange.is_sending() {
             return false;
         }
-        match exchange.send() {
-            Ok(Sending::Complete) => self.sent(),
+        let sending = exchange.send();
+        self.count_sent(exchange, core);
+        match sending {
+            Ok(Sending::Complete) => self.sent(core),
             Ok(Sending::Blocked | Sending::Held) => {}
             // A server may do without the rest. Its answer counts, and tells whether it is complete.
             Err(error) => {
                 log::debug!("task {}: the rest of the request was not wanted ({error})", core.id);
-                self.give_up_sending(exchange);
+                self.give_up_sending(exchange, core);
             }
         }
-        self.count_sent(exchange, core);
         exchange.is_sending()
     }
 
-    fn give_up_sending(&mut self, exchange: &mut Exchange) {
+    fn give_up_sending(&mut self, exchange: &mut Exchange, core: &Arc<TaskCore>) {
         exchange.abandon_body();
-        self.sent();
+        self.sent(core);
     }
 
     /// Counts what went out of the body.
@@ -160,9 +164,12 @@ impl Loader {
         if sent > self.conversation.body_sent {
             self.conversation.body_sent = sent;
             core.counts.sent.store(sent as u64, Ordering::Relaxed);
-            self.clock.touch();
+            let now = self.clock.touch();
             if let Some(transaction) = self.measure() {
                 transaction.request_body_bytes = sent as u64;
+            }
+            if exchange.is_sending() {
+                core.moved(now);
             }
         }
     }
@@ -234,7 +241,7 @@ impl Loader {
         // RFC 9112, section 9.5: an error before the request was out says that the rest of it is not
         // wanted. Other answers do not (section 7.5 of RFC 9110).
         if !self.conversation.sent && (!head.status.is_success() || exchange.is_held()) {
-            self.give_up_sending(&mut exchange);
+            self.give_up_sending(&mut exchange, core);
         }
         let version = head.version;
         let status = head.status;

@@ -137,7 +137,7 @@ impl Facts {
 }
 
 /// A URL as it is stored: user name and password are credentials, and a fragment is never sent.
-pub(super) fn stored_url(url: &Url) -> Url {
+pub(crate) fn stored_url(url: &Url) -> Url {
     let mut url = url.clone();
     // These fail only for URLs that cannot have a user name, and then there is none.
     let _ = url.set_username("");

@@ -3,6 +3,7 @@
 pub(crate) mod core;
 mod data;
 mod download;
+mod figures;
 mod kind;
 mod pending;
 mod progress;

@@ -19,10 +19,11 @@ impl TaskCore {
         self.claim.finish();
         // Somebody may have taken the work over from the watch, which would keep the task.
         self.unpark();
+        let followed = self.close_following();
         let (handlers, events) = {
             let mut shared = lock(&self.shared);
             shared.ended = true;
-            shared.completed = shared.events.is_none();
+            shared.completed = shared.events.is_none() && !followed;
             shared.collected = Vec::new();
             (std::mem::take(&mut shared.handlers), shared.events.take())
         };
@@ -31,25 +32,26 @@ impl TaskCore {
         self.deliver_all(direct);
         self.suspended.store(false, Ordering::Release);
         let bypass = self.bypass.load(Ordering::Acquire) && !self.told.load(Ordering::Acquire);
-        match events {
-            None => self.report(handlers),
-            Some(events) => {
-                let core = Arc::clone(self);
-                self.post(Box::new(move || {
-                    lock(&core.shared).completed = true;
-                    contain(|| events.did_finish_collecting(&core, &metrics));
-                    if !bypass {
-                        let error = core.claim.outcome().and_then(Result::err);
-                        contain(|| events.did_complete(&core, error.as_ref()));
-                    }
-                    // It may be the last to have the delegate of the task, whose drop is the user's code.
-                    contain(|| drop(events));
-                    // Those who came while the end was on its way to the delegate.
-                    let late = std::mem::take(&mut lock(&core.shared).handlers);
-                    core.report(handlers.into_iter().chain(late).collect());
-                }));
-            }
+        if events.is_none() && !followed {
+            return self.report(handlers);
         }
+        let core = Arc::clone(self);
+        self.post(Box::new(move || {
+            lock(&core.shared).completed = true;
+            core.end_following();
+            if let Some(events) = events {
+                contain(|| events.did_finish_collecting(&core, &metrics));
+                if !bypass {
+                    let error = core.claim.outcome().and_then(Result::err);
+                    contain(|| events.did_complete(&core, error.as_ref()));
+                }
+                // It may be the last to have the delegate of the task, whose drop is the user's code.
+                contain(|| drop(events));
+            }
+            // Those who came while the end was on its way.
+            let late = std::mem::take(&mut lock(&core.shared).handlers);
+            core.report(handlers.into_iter().chain(late).collect());
+        }));
     }
 
     pub(super) fn report(&self, handlers: Vec<Handler>) {

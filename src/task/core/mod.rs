@@ -4,10 +4,13 @@
 //! the [`Work`], which the loader implements. Knows when the delegate has to be told something, and
 //! not how: that is [`Events`], which the delegate chain implements.
 //!
-//! Locks, each taken alone: `TaskCore::shared`, `TaskCore::interrupt`, `Context::registry`. None is
+//! Locks, each taken alone: `TaskCore::shared`, `TaskCore::interrupt`, `Following::state`, `Context::registry`. None is
 //! held while work runs, a callback runs, or another lock of the crate is taken.
 
+mod counts;
 mod ending;
+mod following;
+mod meter;
 mod registry;
 mod running;
 mod sleeper;
@@ -39,6 +42,8 @@ use crate::sync::thread::ThreadId;
 use crate::sync::{Arc, Instant, Mutex, lock};
 use crate::sys::{Interest, Socket};
 use bytes::Bytes;
+use counts::Counts;
+use following::Following;
 use http::{HeaderName, HeaderValue};
 use registry::Registry;
 use std::time::Duration;
@@ -249,17 +254,7 @@ pub(crate) struct TaskCore {
     telling_written: AtomicBool,
     priority: AtomicU32,
     pub(crate) counts: Counts,
-}
-
-/// Body bytes, readable from any thread.
-#[derive(Default)]
-pub(crate) struct Counts {
-    pub(crate) sent: AtomicU64,
-    pub(crate) received: AtomicU64,
-    /// Those that were there before.
-    pub(crate) resumed: AtomicU64,
-    /// One more than the number, 0 for unknown.
-    pub(crate) expected: AtomicU64,
+    following: Following,
 }
 
 struct Shared {
@@ -344,6 +339,7 @@ impl TaskCore {
             telling_written: AtomicBool::new(false),
             priority: AtomicU32::new(0.5f32.to_bits()),
             counts: Counts::default(),
+            following: Following::default(),
         });
         if !context.registry.insert(core.id, &core) {
             // The last message of a session may be on its way to the delegate already.
