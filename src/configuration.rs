@@ -4,6 +4,7 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::header;
 use crate::resolver::Resolver;
+use crate::retry::RetryPolicy;
 #[cfg(feature = "tls")]
 use crate::tls::{Certificate, CryptoProvider, Identity, RootCertificates, TlsVersion};
 use http::header::{self as names, HeaderMap, HeaderName, HeaderValue};
@@ -54,6 +55,7 @@ pub struct Configuration {
     pub(crate) strip_authorization_on_redirect: bool,
     pub(crate) allow_insecure_redirects: bool,
     pub(crate) automatic_decoding: bool,
+    pub(crate) retry: RetryPolicy,
     pub(crate) maximum_body_in_memory: u64,
     pub(crate) maximum_header_bytes: usize,
     pub(crate) maximum_headers: usize,
@@ -104,6 +106,7 @@ impl Default for Configuration {
             strip_authorization_on_redirect: false,
             allow_insecure_redirects: false,
             automatic_decoding: true,
+            retry: RetryPolicy::none(),
             maximum_body_in_memory: 512 * 1024 * 1024,
             maximum_header_bytes: 256 * 1024,
             maximum_headers: 256,
@@ -343,6 +346,17 @@ impl Configuration {
         self.download_directory.clone().unwrap_or_else(std::env::temp_dir)
     }
 
+    /// Sets how often a task that failed is tried again. Never unless set.
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.retry = policy;
+        self
+    }
+
+    /// How often a task that failed is tried again.
+    pub fn get_retry(&self) -> &RetryPolicy {
+        &self.retry
+    }
+
     /// Sets who resolves host names, in place of the operating system; see [`Resolver`].
     pub fn resolver(mut self, resolver: Arc<dyn Resolver>) -> Self {
         self.resolver = Some(resolver);
@@ -476,6 +490,7 @@ impl fmt::Debug for Configuration {
             .field("strip_authorization_on_redirect", &self.strip_authorization_on_redirect)
             .field("allow_insecure_redirects", &self.allow_insecure_redirects)
             .field("automatic_decoding", &self.automatic_decoding)
+            .field("retry", &self.retry)
             .field("maximum_body_in_memory", &self.maximum_body_in_memory)
             .field("maximum_header_bytes", &self.maximum_header_bytes)
             .field("maximum_headers", &self.maximum_headers)

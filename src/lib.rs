@@ -90,6 +90,7 @@ mod request;
 mod resolver;
 mod response;
 mod resume;
+mod retry;
 mod session;
 mod storage;
 mod sync;
@@ -115,6 +116,7 @@ pub use request::{IntoUrl, Request};
 pub use resolver::Resolver;
 pub use response::Response;
 pub use resume::ResumeData;
+pub use retry::RetryPolicy;
 pub use session::{Session, SessionBuilder, Tasks, delete, get, head, post, put};
 pub use storage::{CachedResponse, StoragePolicy};
 pub use task::{

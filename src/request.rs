@@ -7,6 +7,7 @@ mod target;
 use crate::body::Body;
 use crate::error::{Error, ErrorKind, Result, redacted};
 use crate::header::{self, quoted};
+use crate::retry::RetryPolicy;
 use http::Method;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
 use std::borrow::Borrow;
@@ -54,6 +55,7 @@ pub struct Request {
     pub(crate) connect_timeout: Option<Duration>,
     pub(crate) redirect_limit: Option<u32>,
     pub(crate) expect_continue: bool,
+    pub(crate) retry: Option<RetryPolicy>,
     /// The first thing that was wrong, except with the URL.
     error: Option<Error>,
 }
@@ -94,6 +96,7 @@ impl Request {
             connect_timeout: None,
             redirect_limit: None,
             expect_continue: false,
+            retry: None,
             error: None,
         }
     }
@@ -316,6 +319,13 @@ impl Request {
     /// RFC 9110 section 10.1.1). Off unless set.
     pub fn expect_continue(mut self, expect: bool) -> Self {
         self.expect_continue = expect;
+        self
+    }
+
+    /// Sets how often the request is tried again if it fails, in place of
+    /// [`Configuration::retry`](crate::Configuration::retry).
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.retry = Some(policy);
         self
     }
 

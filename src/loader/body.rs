@@ -115,6 +115,7 @@ impl Loader {
         });
         let Some(events) = asked else { return Ok(Flow::Go(Step::Body(receiving))) };
         let shown = Arc::clone(&receiving.head);
+        self.tries.shown = true;
         self.ask(
             core,
             events,

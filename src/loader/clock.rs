@@ -83,6 +83,11 @@ impl Clock {
         self.connect_at = None;
     }
 
+    /// Whether the time for the whole task is over then.
+    pub(crate) fn is_over(&self, then: Instant) -> bool {
+        self.resource_at.is_some_and(|at| then >= at)
+    }
+
     /// When the next limit passes. `idle`: the idle timeout counts.
     pub(crate) fn deadline(&self, idle: bool) -> Option<Instant> {
         let idle_at = if idle { self.progress.and_then(|at| at.checked_add(self.idle)) } else { None };

@@ -37,6 +37,7 @@ use crate::task::core::{Advance, Events, Mode, Outcome, ReadStep, TaskCore, Work
 use body::Receiving;
 use clock::Clock;
 use download::Downloading;
+use std::time::Instant;
 
 /// See the module's documentation.
 pub(crate) struct Loader {
@@ -48,6 +49,7 @@ pub(crate) struct Loader {
     transactions: Vec<TransactionMetrics>,
     redirects: u32,
     retries: retry::Retries,
+    tries: retry::Tries,
     conversation: converse::Conversation,
     answer: Slot,
     failed: bool,
@@ -59,6 +61,8 @@ pub(crate) struct Loader {
 /// Where the task stands.
 enum Step {
     Prepare,
+    /// It failed, and is tried again then.
+    Backoff(Instant),
     Acquire(Option<Ticket>),
     Resolve(Permit),
     Dial(Dial, Permit),
@@ -111,6 +115,7 @@ impl Loader {
             transactions: Vec::new(),
             redirects: 0,
             retries: retry::Retries::default(),
+            tries: retry::Tries::default(),
             conversation: converse::Conversation::default(),
             answer: Slot::default(),
             failed: false,
@@ -159,7 +164,10 @@ impl Loader {
                         Pause::Reader => Advance::Streaming,
                     };
                 }
-                Err(error) => return Advance::Done(Err(self.describe(core, error))),
+                Err(error) => match self.try_again(core, error) {
+                    Ok(step) => self.step = step,
+                    Err(error) => return Advance::Done(Err(self.describe(core, error))),
+                },
             }
         }
     }
@@ -167,6 +175,7 @@ impl Loader {
     fn next(&mut self, step: Step, core: &Arc<TaskCore>, mode: Mode) -> Result<Flow> {
         match step {
             Step::Prepare => self.prepare(core),
+            Step::Backoff(until) => self.back_off(until, core),
             Step::Acquire(ticket) => self.acquire(ticket, core),
             Step::Resolve(permit) => self.resolve(permit, core),
             Step::Dial(dial, permit) => self.dial(dial, permit, core),

@@ -28,6 +28,10 @@ impl Loader {
         head: ResponseHead,
         core: &Arc<TaskCore>,
     ) -> Result<Flow> {
+        if let Some(step) = self.try_after(&head, core) {
+            self.leave(exchange, core)?;
+            return Ok(Flow::Go(step));
+        }
         if !head.status.is_redirection() {
             return self.begin_response(Incoming::Http1(exchange), head, core);
         }
@@ -95,12 +99,7 @@ impl Loader {
         }
     }
 
-    fn follow(
-        &mut self,
-        mut exchange: Box<Exchange>,
-        request: Request,
-        core: &Arc<TaskCore>,
-    ) -> Result<Flow> {
+    fn follow(&mut self, exchange: Box<Exchange>, request: Request, core: &Arc<TaskCore>) -> Result<Flow> {
         let limit = self.request(core).redirect_limit.unwrap_or(core.context.configuration.redirect_limit);
         if self.redirects >= limit {
             let error = Error::new(
@@ -118,6 +117,15 @@ impl Loader {
         if let Some(url) = request.get_url() {
             log::debug!("task {}: redirected to {}", core.id, redacted(url));
         }
+        self.leave(exchange, core)?;
+        core.set_current(request.clone());
+        self.request = Some(request);
+        self.retries.begin_anew();
+        Ok(Flow::Go(Step::Prepare))
+    }
+
+    /// The response is not the one that counts.
+    fn leave(&mut self, mut exchange: Box<Exchange>, core: &Arc<TaskCore>) -> Result<()> {
         let now = Instant::now();
         let received = drain(&mut exchange)?;
         if let Some(transaction) = self.measure() {
@@ -128,10 +136,7 @@ impl Loader {
         // Who cancelled just before has shut the connection down.
         exchange.persistent &= !core.is_settled();
         exchange.finish(now);
-        core.set_current(request.clone());
-        self.request = Some(request);
-        self.retries.begin_anew();
-        Ok(Flow::Go(Step::Prepare))
+        Ok(())
     }
 }
 

@@ -1,10 +1,18 @@
-//! Whether a failed exchange is repeated.
+//! Whether a failed exchange is repeated: at once, if it may not have got there, and after a while, if
+//! that is the policy.
 
-use super::{Flow, Loader, Step};
+use super::{Flow, Loader, Pause, Step};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::http1::Exchange;
+use crate::head::ResponseHead;
+use crate::retry::{RetryPolicy, is_transient};
 use crate::sync::Arc;
 use crate::task::core::TaskCore;
+use std::hash::{BuildHasher, RandomState};
+use std::time::{Duration, Instant, SystemTime};
+
+/// So much of a download between two failures, in bytes, and the second counts as the first.
+const PROGRESS: u64 = 1024 * 1024;
 
 /// Why an exchange is repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,12 +40,93 @@ impl Retries {
     }
 }
 
+/// How often the task was tried by its policy.
+#[derive(Debug, Default)]
+pub(super) struct Tries {
+    count: u32,
+    /// How much had come of a download when it failed last.
+    reached: u64,
+    /// Somebody has seen something of the response: it is theirs.
+    pub(super) shown: bool,
+}
+
 impl Loader {
     /// After 417 (RFC 9110, section 10.1.1): once more without the expectation, if there was one.
     pub(super) fn without_expectation(&mut self, core: &Arc<TaskCore>) -> bool {
         let request = self.request(core);
         let expected = request.expect_continue && !request.get_body().is_empty();
         expected && !std::mem::replace(&mut self.retries.without_expect, true)
+    }
+
+    /// The task failed. What comes next, if it is tried again.
+    pub(super) fn try_again(&mut self, core: &Arc<TaskCore>, error: Error) -> Result<Step> {
+        if !is_transient(error.kind()) || !self.may_try_again(core) {
+            return Err(error);
+        }
+        let delay = self.policy(core).delay(self.tries.count, random());
+        let Some((delay, step)) = delay.and_then(|delay| Some((delay, self.step_after(delay, core)?))) else {
+            return Err(error);
+        };
+        log::info!("task {}: {error}; once more in {delay:?}", core.id);
+        if let Some(transaction) = self.measure() {
+            transaction.failed_at = Some(Instant::now());
+        }
+        Ok(step)
+    }
+
+    /// A response came. What comes next, if it says that another try may be answered otherwise.
+    pub(super) fn try_after(&mut self, head: &ResponseHead, core: &Arc<TaskCore>) -> Option<Step> {
+        if !self.may_try_again(core) {
+            return None;
+        }
+        let (tries, now) = ((self.tries.count, random()), SystemTime::now());
+        let delay = self.policy(core).delay_for_status(head.status, head.headers(), now, tries)?;
+        let step = self.step_after(delay, core)?;
+        log::info!("task {}: {}; once more in {delay:?}", core.id, head.status);
+        Some(step)
+    }
+
+    pub(super) fn back_off(&mut self, until: Instant, core: &Arc<TaskCore>) -> Result<Flow> {
+        if Instant::now() >= until {
+            self.clock.next_attempt = None;
+            self.clock.touch();
+            return Ok(Flow::Go(Step::Prepare));
+        }
+        self.check(false, core, &|_| "waiting to try again".into())?;
+        self.clock.next_attempt = Some(until);
+        Ok(Flow::Stay(Step::Backoff(until), Pause::Event))
+    }
+
+    fn policy<'a>(&'a self, core: &'a TaskCore) -> &'a RetryPolicy {
+        core.original.retry.as_ref().unwrap_or(&core.context.configuration.retry)
+    }
+
+    fn may_try_again(&mut self, core: &Arc<TaskCore>) -> bool {
+        // What has come of a download since counts as a success: the next failure is another one.
+        let reached = core.counts.resumed() + core.counts.received();
+        if self.download.is_some() && reached >= self.tries.reached.saturating_add(PROGRESS) {
+            self.tries.count = 0;
+            self.tries.reached = reached;
+        }
+        let request = self.request(core);
+        let repeatable =
+            self.policy(core).allows(request.get_method()) && request.get_body().as_bytes().is_some();
+        repeatable && !self.tries.shown && !core.is_settled()
+    }
+
+    /// The pause before the next try, unless the task's time is over before.
+    fn step_after(&mut self, delay: Duration, core: &Arc<TaskCore>) -> Option<Step> {
+        let until = Instant::now().checked_add(delay)?;
+        if self.clock.is_over(until) {
+            return None;
+        }
+        self.tries.count += 1;
+        self.retries.begin_anew();
+        self.clock.end_connect();
+        self.clock.next_attempt = None;
+        core.set_head(None);
+        self.uninterruptible(core);
+        Some(Step::Backoff(until))
     }
 
     /// The exchange failed before a head came.
@@ -95,4 +184,8 @@ fn retry(exchange: &Exchange, idempotent: bool, repeated: bool, error: &Error) -
         return Some(RetryReason::StaleConnection);
     }
     None
+}
+
+fn random() -> u32 {
+    RandomState::new().hash_one(0) as u32
 }
