@@ -54,12 +54,13 @@ use url::Url;
 ///
 /// Bytes that were cut or changed by accident are found out. They have no protection against
 /// forgery, and need none: whatever is read is checked as what a server sends is. A file's
-/// name is one without a directory, and what can be asked of the network is what any request
+/// name is one of an unfinished download, without a directory, and what can be asked of the network is what any request
 /// could ask. Still, whoever can forge them decides which URL is fetched.
 #[derive(Clone)]
 pub struct ResumeData {
     facts: Facts,
     /// Where the partial file is, if the data never left this program.
+    #[allow(dead_code)]
     pub(crate) directory: Option<PathBuf>,
     /// The request with all that is not stored, if the data never left this program.
     pub(crate) request: Option<Request>,
@@ -252,6 +253,7 @@ mod tests {
         assert_eq!(stored.to_request().get_header("x-kept"), Some("1"));
     }
 
+    #[allow(clippy::single_range_in_vec_init)]
     #[test]
     fn what_cannot_go_on_has_no_resume_data() {
         let of = |request: Request, name, ranges| {
@@ -259,15 +261,15 @@ mod tests {
         };
         let get = || Request::get("http://a.test/");
         let some = || vec![0..1];
-        assert!(of(get(), "a", some()).is_some());
-        assert!(of(Request::post("http://a.test/"), "a", some()).is_none());
-        assert!(of(get().body("x"), "a", some()).is_none());
-        assert!(of(Request::get("nothing"), "a", some()).is_none());
-        assert!(of(get(), "../a", some()).is_none());
-        assert!(of(get(), "a", vec![]).is_none());
-        assert!(of(get(), "a", vec![3..3]).is_none());
-        assert!(of(get(), "a", vec![0..11]).is_none());
+        assert!(of(get(), "a.part", some()).is_some());
+        assert!(of(Request::post("http://a.test/"), "a.part", some()).is_none());
+        assert!(of(get().body("x"), "a.part", some()).is_none());
+        assert!(of(Request::get("nothing"), "a.part", some()).is_none());
+        assert!(of(get(), "../a.part", some()).is_none());
+        assert!(of(get(), "a.part", vec![]).is_none());
+        assert!(of(get(), "a.part", vec![3..3]).is_none());
+        assert!(of(get(), "a.part", vec![0..11]).is_none());
         let headers = (0..101).fold(get(), |request, i| request.header(format!("x-{i}"), "1"));
-        assert!(of(headers, "a", some()).is_none());
+        assert!(of(headers, "a.part", some()).is_none());
     }
 }

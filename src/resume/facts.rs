@@ -1,6 +1,7 @@
 //! What resume data says, and what must hold for it: the same for what a task has found and for what
 //! is read from bytes that anybody may have written.
 
+use crate::download::temporary::SUFFIX;
 use crate::error::{Error, ErrorKind, Result};
 use crate::header::{self, quoted};
 use crate::proto::validator::Validator;
@@ -229,8 +230,8 @@ fn check_validator(validator: &Validator) -> Result<()> {
     Ok(())
 }
 
-/// One visible component of a path, on any system: whoever forged the data must not lead out of the
-/// directory of the download.
+/// One component of a path, on any system, and such as unfinished downloads have: whoever forged the
+/// data must not lead out of the directory of the download, nor to another file in it.
 fn check_file_name(name: &str) -> Result<()> {
     let mut components = Path::new(name).components();
     let is_one = matches!(
@@ -240,10 +241,9 @@ fn check_file_name(name: &str) -> Result<()> {
     let is_strange = name.contains(['/', '\\'])
         || name.chars().any(char::is_control)
         || name.trim() != name
-        || name.ends_with('.')
         || (cfg!(windows) && name.contains(':'));
-    if !is_one || is_strange || name.len() > LONGEST_FILE_NAME {
-        return Err(bad(format!("{} is not the name of a file without a directory", quoted(name))));
+    if !is_one || is_strange || !name.ends_with(SUFFIX) || name.len() > LONGEST_FILE_NAME {
+        return Err(bad(format!("{} is not the name of an unfinished download", quoted(name))));
     }
     Ok(())
 }

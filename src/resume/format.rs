@@ -59,9 +59,14 @@ pub(crate) fn encode(facts: &Facts) -> Vec<u8> {
             body.number(u64::from(facts.interop));
         }
     }
+    sealed(&body.0)
+}
+
+/// What stands around the facts: whatever they are, its length and checksum are right.
+pub(crate) fn sealed(body: &[u8]) -> Vec<u8> {
     let mut all = Writer(MAGIC.to_vec());
     all.0.extend(VERSION.to_be_bytes());
-    all.bytes(&body.0);
+    all.bytes(body);
     let sum = crc32(&all.0);
     all.0.extend(sum.to_be_bytes());
     all.0
@@ -278,7 +283,7 @@ mod tests {
             headers: headers(&[("accept", "text/plain"), ("x-thing", "one"), ("x-thing", "two")]),
             validator: Validator::ETag(HeaderValue::from_static("\"5f3e-a1\"")),
             total: Some(50 << 20),
-            file_name: "big.iso.partial".to_owned(),
+            file_name: "big.iso.part".to_owned(),
             ranges: vec![0..6 << 20, 25 << 20..26 << 20],
         }
     }
@@ -299,16 +304,6 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::CannotParseResumeData);
         assert!(error.to_string().contains(part), "{error} has no {part}");
         assert!(error.to_string().len() < 500);
-    }
-
-    /// Bytes whose length and checksum are right, whatever else is not.
-    fn forged(body: &[u8]) -> Vec<u8> {
-        let mut all = Writer(MAGIC.to_vec());
-        all.0.extend(VERSION.to_be_bytes());
-        all.bytes(body);
-        let sum = crc32(&all.0);
-        all.0.extend(sum.to_be_bytes());
-        all.0
     }
 
     fn body(bytes: &[u8]) -> &[u8] {
@@ -371,9 +366,9 @@ mod tests {
             refused(&[whole, whole].concat(), "behind its end");
             // The same with a length and a checksum that are right.
             for end in 0..body(whole).len() {
-                refused(&forged(&body(whole)[..end]), "");
+                refused(&sealed(&body(whole)[..end]), "");
             }
-            refused(&forged(&[body(whole), b"x"].concat()), "behind its end");
+            refused(&sealed(&[body(whole), b"x"].concat()), "behind its end");
         }
         refused(&whole_of_zeros(), "larger than 1 MiB");
     }
@@ -393,7 +388,7 @@ mod tests {
         bytes[9] = 1;
         bytes[30] ^= 1;
         refused(&bytes, "damaged");
-        refused(&forged(&[&[3], &body(DOWNLOAD_1)[1..]].concat()), "kind 3");
+        refused(&sealed(&[&[3], &body(DOWNLOAD_1)[1..]].concat()), "kind 3");
     }
 
     #[test]
@@ -402,30 +397,36 @@ mod tests {
             "",
             ".",
             "..",
-            "/etc/passwd",
-            "../a",
-            "a/../b",
-            "a/",
-            "./a",
-            "a\\b",
-            "..\\a",
-            "a\0",
-            "a\nb",
-            " a",
-            "a ",
-            "a.",
-            "...",
+            "/etc/a.part",
+            "../a.part",
+            "a/../b.part",
+            "a.part/",
+            "./a.part",
+            "a\\b.part",
+            "..\\a.part",
+            "a.part\0",
+            "a\n.part",
+            " a.part",
+            "a.part ",
+            "a.part.",
+            ".bashrc",
+            "a.PART",
         ] {
-            refused(&forged_download(|facts| facts.file_name = name.to_owned()), "without a directory");
+            refused(&forged_download(|facts| facts.file_name = name.to_owned()), "unfinished download");
         }
-        refused(&forged_download(|facts| facts.file_name = "x".repeat(256)), "without a directory");
-        for name in ["a", ".a", "a b", "a..b", "ä", &"x".repeat(255)] {
+        refused(
+            &forged_download(|facts| facts.file_name = format!("{}.part", "x".repeat(251))),
+            "unfinished download",
+        );
+        for name in
+            [".part", ".a.part", "a b.part", "..a.part", "ä.part", &format!("{}.part", "x".repeat(250))]
+        {
             assert!(decode(&forged_download(|facts| facts.file_name = name.to_owned())).is_ok(), "{name}");
         }
         let mut bytes = body(DOWNLOAD_1).to_vec();
         let at = bytes.windows(7).position(|part| part == b"big.iso").expect("the name");
         bytes[at] = 0xff;
-        refused(&forged(&bytes), "");
+        refused(&sealed(&bytes), "");
     }
 
     #[test]
@@ -436,7 +437,7 @@ mod tests {
             body.count(1);
             body.bytes(name);
             body.bytes(value);
-            forged(&body.0)
+            sealed(&body.0)
         };
         for value in ["a\r\nx-admin: 1", "a\n", "a\0b"] {
             refused(&with(b"x-thing", value.as_bytes()), "x-thing");
@@ -477,9 +478,10 @@ mod tests {
         refused(&forged_download(|facts| facts.url = url(&long)), "64 KiB");
         let mut body = Writer(vec![DOWNLOAD]);
         body.bytes(b"nothing");
-        refused(&forged(&body.0), "its URL is none");
+        refused(&sealed(&body.0), "its URL is none");
     }
 
+    #[allow(clippy::single_range_in_vec_init)]
     #[test]
     fn forged_ranges_and_numbers() {
         let with = |ranges: &[std::ops::Range<u64>]| forged_download(|facts| facts.ranges = ranges.to_vec());
@@ -508,7 +510,7 @@ mod tests {
         let mut bytes = body(DOWNLOAD_1).to_vec();
         let at = bytes.len() - 2 * 16 - 4;
         bytes[at..at + 4].copy_from_slice(&u32::MAX.to_be_bytes());
-        refused(&forged(&bytes), "more than 4096 ranges");
+        refused(&sealed(&bytes), "more than 4096 ranges");
     }
 
     #[test]
@@ -527,11 +529,11 @@ mod tests {
         let mut bytes = body(UPLOAD_1).to_vec();
         let at = bytes.windows(4).position(|part| part == b"POST").expect("the method");
         bytes[at] = b' ';
-        refused(&forged(&bytes), "is not a method");
+        refused(&sealed(&bytes), "is not a method");
         let at = bytes.len() - 8;
         bytes[at - 4] = b'P';
         bytes[at - 8..at - 4].copy_from_slice(&4u32.to_be_bytes());
         bytes[at] = 1;
-        refused(&forged(&bytes), "interop version");
+        refused(&sealed(&bytes), "interop version");
     }
 }

@@ -12,14 +12,23 @@ mod library {
     pub(crate) mod header;
     pub(crate) mod proto;
 
+    pub(crate) mod download {
+        pub(crate) mod temporary;
+    }
+
     pub(crate) mod exchange {
         pub(crate) mod http1;
+    }
+
+    pub(crate) mod resume {
+        pub(crate) mod facts;
+        pub(crate) mod format;
     }
 }
 
 // Where those files expect each other to be, and a script in place of a connection.
 use library::proto::{http1, redirect};
-use library::{error, head, header, proto};
+use library::{download, error, head, header, proto};
 use wire::{connection, sys};
 
 mod check_chunked;
@@ -27,6 +36,8 @@ mod check_coding;
 mod check_exchange;
 mod check_head;
 mod check_location;
+mod check_ranges;
+mod check_resume;
 mod pieces;
 mod wire;
 
@@ -35,6 +46,8 @@ pub use check_coding::coding;
 pub use check_exchange::exchange;
 pub use check_head::response_head;
 pub use check_location::location;
+pub use check_ranges::range_answer;
+pub use check_resume::resume_data;
 
 #[cfg(test)]
 mod corpus {
@@ -73,5 +86,15 @@ mod corpus {
     #[test]
     fn location() {
         run("location", super::location);
+    }
+
+    #[test]
+    fn range_answer() {
+        run("range_answer", super::range_answer);
+    }
+
+    #[test]
+    fn resume_data() {
+        run("resume_data", super::resume_data);
     }
 }
