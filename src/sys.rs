@@ -4,9 +4,12 @@
 //! A [`Socket`] is non-blocking only while it connects. After that it is a blocking socket that is
 //! read without waiting by `MSG_DONTWAIT`, and with a limit by `SO_RCVTIMEO`, so that its mode
 //! never changes under a thread that is using it. Sending never blocks: whoever must wait for room
-//! waits in [`poll_sockets`], where `shutdown` reaches it. A [`Poller`] watches the parked sockets
+//! waits in [`poll_sockets`], where `shutdown` reaches it. A [`Splice`] moves bytes between a socket
+//! and a file. A [`Poller`] watches the parked sockets
 //! of a session: `epoll` with an `eventfd` on Linux, `poll` with a socket pair elsewhere.
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use crate::sync::atomic::AtomicBool;
 use crate::sync::atomic::{AtomicU32, Ordering};
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -23,6 +26,20 @@ use std::time::Duration;
 pub(crate) use epoll::Poller;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub(crate) use portable::Poller;
+
+// Not used as yet outside of its tests.
+#[allow(dead_code)]
+mod bounce;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[allow(dead_code)]
+mod splice;
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[allow(unused_imports)]
+pub(crate) use bounce::Bounce as Splice;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[allow(unused_imports)]
+pub(crate) use splice::Splice;
 
 /// How long a receive may wait for the first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +83,9 @@ pub(crate) struct Socket {
     in_portable: portable::Registration,
     /// `SO_RCVTIMEO` as it was last set, in milliseconds; 0 is none.
     receive_timeout: AtomicU32,
+    /// `SO_SNDTIMEO` was set.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    sends_limited: AtomicBool,
     /// Where it is connected from and to, as found when the connection was made.
     addresses: OnceLock<(SocketAddr, SocketAddr)>,
     // std's type, because `io::copy` has its splice and sendfile paths for it.
@@ -253,6 +273,17 @@ impl Socket {
         Ok(())
     }
 
+    /// Has a system call that sends and cannot be told not to wait give up as soon as it can, which
+    /// is after a tick of the kernel's clock: 10 ms at the most.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn limit_blocking_sends(&self) -> io::Result<()> {
+        if !self.sends_limited.load(Ordering::Relaxed) {
+            self.stream.set_write_timeout(Some(Duration::from_millis(1)))?;
+            self.sends_limited.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
     fn receive(
         &self,
         patience: Patience,
@@ -293,6 +324,8 @@ impl From<TcpStream> for Socket {
             #[cfg(any(test, not(any(target_os = "linux", target_os = "android"))))]
             in_portable: Default::default(),
             receive_timeout: AtomicU32::new(0),
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            sends_limited: AtomicBool::new(false),
             addresses: OnceLock::new(),
             stream,
         }

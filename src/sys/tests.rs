@@ -5,6 +5,8 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Instant;
 
+mod copying;
+
 const SECOND: Duration = Duration::from_secs(1);
 
 fn listener() -> TcpListener {
