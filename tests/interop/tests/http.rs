@@ -87,19 +87,6 @@ fn a_big_body_is_read_as_it_comes() {
 }
 
 #[test]
-fn a_part_of_a_body_is_a_part() {
-    let expected = contents("www/big.bin");
-    for server in ALL {
-        let request = Request::get(url(server, "/big.bin")).header("range", "bytes=1000-1999");
-        let response = session().data_task(request).wait().unwrap();
-        assert_eq!(response.status(), 206, "{server}");
-        let range = format!("bytes 1000-1999/{}", expected.len());
-        assert_eq!(response.header("content-range"), Some(range.as_str()));
-        assert!(response.bytes() == &expected[1000..2000], "{server}");
-    }
-}
-
-#[test]
 fn gzip_is_decoded() {
     let expected = contents("www/text.txt");
     for server in ALL {
