@@ -10,3 +10,6 @@ pub(crate) mod ranges;
 pub(crate) mod redirect;
 #[allow(dead_code)]
 pub(crate) mod validator;
+pub(crate) mod resumable_upload;
+#[allow(dead_code)]
+pub(crate) mod structured;

@@ -73,11 +73,17 @@ pub(crate) fn redirect(
     rules: Rules,
 ) -> Result<Redirect> {
     let Some((method, keep_body)) = rewritten(asked, status) else { return Ok(Redirect::Deliver) };
-    let Some(location) = location(response) else { return Ok(Redirect::Deliver) };
-    let Some(url) = resolve(asked.url, &location)? else { return Ok(Redirect::Deliver) };
-    check_scheme(asked.url, &url, rules)?;
+    let Some(url) = target(asked.url, response, rules)? else { return Ok(Redirect::Deliver) };
     let headers = headers(asked, &url, &method, keep_body, rules);
     Ok(Redirect::Follow(Box::new(NewRequest { method, url, headers, keep_body })))
+}
+
+/// Where `Location` leads, if there is one that can be parsed. Fails as [`redirect`] does.
+pub(crate) fn target(from: &Url, response: &HeaderMap, rules: Rules) -> Result<Option<Url>> {
+    let Some(location) = location(response) else { return Ok(None) };
+    let Some(url) = resolve(from, &location)? else { return Ok(None) };
+    check_scheme(from, &url, rules)?;
+    Ok(Some(url))
 }
 
 /// Whether scheme, host and port are the same.
@@ -192,12 +198,13 @@ fn headers(asked: &Asked<'_>, url: &Url, method: &Method, keep_body: bool, rules
 }
 
 /// Headers that are about a body: without it they would be wrong, or would announce one.
-fn describes_body(name: &HeaderName) -> bool {
+pub(crate) fn describes_body(name: &HeaderName) -> bool {
     name.as_str().starts_with("content-")
         || [header::TRANSFER_ENCODING, header::TRAILER, header::EXPECT].contains(name)
 }
 
-fn remove_if(headers: &mut HeaderMap, condition: impl Fn(&HeaderName) -> bool) {
+/// Removes all fields whose names fulfil a condition.
+pub(crate) fn remove_if(headers: &mut HeaderMap, condition: impl Fn(&HeaderName) -> bool) {
     let names: Vec<_> = headers.keys().filter(|name| condition(name)).cloned().collect();
     for name in names {
         headers.remove(name);
