@@ -14,6 +14,7 @@ pub(crate) struct Partial {
     file: File,
     path: PathBuf,
     len: u64,
+    end: Option<u64>,
     keep: bool,
     finished: bool,
 }
@@ -36,7 +37,7 @@ impl Partial {
                 temporary::create(directory).map_err(|error| failed(directory, error))?
             }
         };
-        Ok(Partial { file, path, len: 0, keep: false, finished: false })
+        Ok(Partial { file, path, len: 0, end: None, keep: false, finished: false })
     }
 
     /// The file of a download that can be continued by whoever comes next, beside its destination.
@@ -79,7 +80,7 @@ impl Partial {
                 ),
             ));
         }
-        let mut partial = Partial { file, path, len: 0, keep: true, finished: false };
+        let mut partial = Partial { file, path, len: 0, end: None, keep: true, finished: false };
         let there = partial.file.metadata().map_err(|error| partial.failed("looking at", error))?.len();
         partial.cut(there.min(recorded))?;
         Ok(partial)
@@ -100,16 +101,39 @@ impl Partial {
         &self.file
     }
 
-    /// Only so much of it is left. What comes next is written behind it.
+    /// Only so much of it is left. What comes next is written behind it, as much as there may be.
     pub(crate) fn cut(&mut self, len: u64) -> Result<()> {
+        self.end = None;
         let cut = self.file.set_len(len).and_then(|()| self.file.seek(SeekFrom::Start(len)));
         cut.map_err(|error| self.failed("cutting", error))?;
         self.len = len;
         Ok(())
     }
 
+    /// How long it is to be when the part that comes next is there. More is not written.
+    pub(crate) fn expect_end(&mut self, end: Option<u64>) {
+        self.end = end;
+    }
+
+    /// Checks that all of the part came that was to come.
+    pub(crate) fn check_end(&self) -> Result<()> {
+        match self.end {
+            Some(end) if end != self.len => Err(Error::new(
+                ErrorKind::BadServerResponse,
+                format!("a part of the download ended at byte {}, and Content-Range said {end}", self.len),
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// Writes at the end.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        if let Some(end) = self.end.filter(|end| end.saturating_sub(self.len) < bytes.len() as u64) {
+            return Err(Error::new(
+                ErrorKind::BadServerResponse,
+                format!("a part of the download goes on behind byte {end}, where Content-Range said it ends"),
+            ));
+        }
         self.file.write_all(bytes).map_err(|error| self.failed("writing to", error))?;
         self.len += bytes.len() as u64;
         Ok(())

@@ -147,7 +147,7 @@ impl Loader {
     }
 
     /// A decoder, if the body is to be decoded: it has a coding that we know and asked for.
-    fn decoder(&self, head: &ResponseHead, core: &Arc<TaskCore>) -> Result<Option<Decoder>> {
+    pub(super) fn decoder(&self, head: &ResponseHead, core: &Arc<TaskCore>) -> Result<Option<Decoder>> {
         let configuration = &core.context.configuration;
         let asked_for = configuration.automatic_decoding
             && !configuration.additional_headers.contains_key(ACCEPT_ENCODING)

@@ -213,9 +213,12 @@ impl Loader {
     pub(super) fn begin_download(
         &mut self,
         incoming: Incoming,
-        head: ResponseHead,
+        mut head: ResponseHead,
         core: &Arc<TaskCore>,
     ) -> Result<Flow> {
+        // Nobody has asked for a coding, and there are servers that do not care.
+        let decoder = self.decoder(&head, core)?;
+        head.decoded = decoder.is_some();
         let Some(download) = self.download.as_mut() else {
             return Err(Error::new(ErrorKind::Unknown, "a download without a file"));
         };
@@ -230,7 +233,8 @@ impl Loader {
             }
         };
         let expected = download.page.is_none().then(|| download.known.as_ref().and_then(|known| known.total));
-        let total = expected.flatten().or_else(|| head.content_length.map(|length| length + offset));
+        let announced = head.content_length.filter(|_| !head.decoded);
+        let total = expected.flatten().or_else(|| announced.and_then(|length| length.checked_add(offset)));
         core.resume_from(offset);
         let events = core.take_response();
         // Who continues is told where, also if that is at the beginning.
@@ -245,7 +249,7 @@ impl Loader {
                 partial.preallocate(total)?;
             }
         }
-        self.receive(incoming, head, None, Sink::File(events), core)
+        self.receive(incoming, head, decoder, Sink::File(events), core)
     }
 
     /// All of it was received.
@@ -253,6 +257,10 @@ impl Loader {
         let Some(mut download) = self.download.take() else {
             return Err(Error::new(ErrorKind::Unknown, "a download without a file"));
         };
+        if let Err(error) = download.partial.as_ref().map_or(Ok(()), Partial::check_end) {
+            self.download = Some(download);
+            return Err(error);
+        }
         if download.is_short() {
             // A server may send less than it was asked for (RFC 9110, section 15.3.7).
             self.download = Some(download);
@@ -323,12 +331,17 @@ impl Downloading {
         };
         let answer = answer_to_range(&range, head.status, head.headers())?;
         match answer {
-            RangeAnswer::Continue { total, .. } => {
+            RangeAnswer::Continue { .. } if head.decoded => Err(Error::new(
+                ErrorKind::BadServerResponse,
+                "the server sent a part (206) of something encoded, where what is there is not",
+            )),
+            RangeAnswer::Continue { total, length } => {
                 if let Some(known) = self.known.as_mut() {
                     known.total = known.total.or(total);
                 }
                 if let Some(partial) = self.partial.as_mut() {
                     partial.cut(asked)?;
+                    partial.expect_end(Some(asked.saturating_add(length)));
                 }
                 self.remember(core);
                 Ok(Some(asked))

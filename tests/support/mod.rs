@@ -16,6 +16,7 @@ mod builder;
 mod certs;
 mod client;
 mod connection;
+mod directory;
 mod flood;
 mod gate;
 mod independent;
@@ -43,6 +44,7 @@ pub use certs::{Ca, Certs, ca};
 pub use client::{
     Client, WAYS, Way, configuration_for, error_within, eventually, every_way, over_both, result_by,
 };
+pub use directory::Directory;
 pub use flood::Flood;
 pub use gate::Gate;
 pub use independent::{Independent, independent};
