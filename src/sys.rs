@@ -30,6 +30,8 @@ pub(crate) use portable::Poller;
 // Not used as yet outside of its tests.
 #[allow(dead_code)]
 mod bounce;
+#[allow(dead_code)]
+pub(crate) mod file;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[allow(dead_code)]
 mod splice;

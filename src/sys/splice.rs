@@ -2,7 +2,14 @@
 //! socket by `sendfile`, so that the bytes of a body over plain TCP are not copied to this process
 //! and back. Linux only; elsewhere [`Bounce`] takes its place.
 //!
-//! NUMBERS
+//! CPU seconds for 1 GiB over loopback, the median of five interleaved runs on two busy cores (tmpfs,
+//! ext4): received through a buffer of 256 KiB 0.64, 0.51; of 1 MiB 0.60, 0.51; by `splice` through
+//! a pipe of 1 MiB 0.59, 0.44, and asking first 0.60, 0.43 (by a peek in place of a poll 0.59, 0.49).
+//! A pipe of 256 KiB is no better than a buffer of that size, one of 64 KiB is worse. Sent through a
+//! buffer of 256 KiB 0.24, 0.16; of 1 MiB 0.18, 0.15; by a blocking `sendfile` 0.16, 0.10; by one
+//! that asks first 0.17, 0.09; by `splice` through a pipe of 1 MiB 0.20, 0.06, on which `sendfile`
+//! has the advantage that no bytes are under way when it stops. Wall-clock times differ by less than
+//! their spread.
 //!
 //! Neither call knows `MSG_DONTWAIT`, and the flag of `splice` that is called non-blocking concerns
 //! the pipe alone: for the socket it is the mode of the socket that counts, which must not change,
@@ -231,10 +238,10 @@ impl Pipe {
     }
 }
 
-/// The sizes to ask for. Larger than the first gains nothing.
+/// The sizes to ask for. The first is the most that a user may have by default.
 const SIZES: [usize; 2] = [1024 * 1024, 256 * 1024];
 
-/// A smaller pipe costs more system calls than it saves copying.
+/// A smaller pipe costs more in system calls than it saves in copying.
 const LEAST: usize = 64 * 1024;
 
 const FLAGS: SpliceFlags = SpliceFlags::MOVE.union(SpliceFlags::NONBLOCK);
