@@ -17,11 +17,9 @@ fn session(attempts: u32) -> Session {
 /// A server that fails the first requests, and answers `last` to the others.
 fn failing(times: usize, failure: fn() -> Reply) -> Server {
     let count = std::sync::atomic::AtomicUsize::new(0);
-    Server::start(move |_| {
-        match count.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
-            n if n < times => failure(),
-            _ => Reply::ok("at last"),
-        }
+    Server::start(move |_| match count.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
+        n if n < times => failure(),
+        _ => Reply::ok("at last"),
     })
 }
 
@@ -110,7 +108,8 @@ fn a_delegate_that_has_seen_the_response_gets_the_error() {
 #[test]
 fn the_whole_time_is_limited_all_the_same() {
     let server = failing(99, cut);
-    let policy = RetryPolicy::new(99).initial_delay(Duration::from_secs(60)).maximum_delay(Duration::from_secs(60));
+    let policy =
+        RetryPolicy::new(99).initial_delay(Duration::from_secs(60)).maximum_delay(Duration::from_secs(60));
     let request = Request::get(server.url("/")).resource_timeout(Duration::from_secs(20)).retry(policy);
     assert!(session(0).data_task(request).wait().is_err(), "at once: another try would come too late");
     assert_eq!(server.requests().len(), 1);
@@ -119,7 +118,8 @@ fn the_whole_time_is_limited_all_the_same() {
 #[test]
 fn cancelling_ends_the_pause() {
     let server = failing(99, cut);
-    let policy = RetryPolicy::new(1).initial_delay(Duration::from_secs(600)).maximum_delay(Duration::from_secs(600));
+    let policy =
+        RetryPolicy::new(1).initial_delay(Duration::from_secs(600)).maximum_delay(Duration::from_secs(600));
     let task = session(0).data_task(Request::get(server.url("/")).retry(policy));
     task.resume();
     server.wait_for_requests(1, Duration::from_secs(20));

@@ -8,8 +8,8 @@ pub(crate) mod http1;
 #[allow(dead_code)]
 pub(crate) mod ranges;
 pub(crate) mod redirect;
-#[allow(dead_code)]
-pub(crate) mod validator;
 pub(crate) mod resumable_upload;
 #[allow(dead_code)]
 pub(crate) mod structured;
+#[allow(dead_code)]
+pub(crate) mod validator;

@@ -23,6 +23,9 @@ pub(crate) mod request {
 pub(crate) mod response {
     #[derive(Clone, Debug)]
     pub struct Response<T>(pub T);
+
+    /// What a response ended in, here bytes.
+    pub(crate) type Content = bytes::Bytes;
 }
 
 pub(crate) mod resolve {
