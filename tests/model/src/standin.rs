@@ -1,7 +1,16 @@
 //! What the included files name and the checks have no use for.
 
+pub(crate) mod challenge {
+    pub(crate) struct Challenge;
+    pub(crate) struct ChallengeDisposition;
+}
+
 pub(crate) mod configuration {
     pub(crate) struct Configuration;
+}
+
+pub(crate) mod download {
+    pub(crate) struct DownloadedFile;
 }
 
 pub(crate) mod metrics {
@@ -30,6 +39,11 @@ pub(crate) mod response {
 
 pub(crate) mod resolve {
     pub(crate) struct Names;
+}
+
+pub(crate) mod resume {
+    #[derive(Clone, Debug)]
+    pub struct ResumeData;
 }
 
 pub(crate) mod transport {
