@@ -52,6 +52,7 @@
 //! | cancel, suspend, prefer | [`Task::cancel`], [`Task::suspend`], [`Task::set_priority`] |
 //! | set limits, headers, trust | [`Configuration`] |
 //! | know what went wrong | [`Error`], [`ErrorKind`] |
+//! | show how far it is | [`Task::progress`], [`Task::on_progress`], [`Session::progress`] |
 //! | know what took how long | [`Task::metrics`], [`TaskMetrics`] |
 //! | resolve names otherwise | [`Resolver`] |
 //!
@@ -120,8 +121,8 @@ pub use retry::RetryPolicy;
 pub use session::{Session, SessionBuilder, Tasks, delete, get, head, post, put};
 pub use storage::{CachedResponse, StoragePolicy};
 pub use task::{
-    Any, AnyTask, BodyReader, Data, DataTask, Download, DownloadTask, Pending, Progress, Task, TaskKind,
-    TaskState, Upload, UploadTask, wait_all, wait_any,
+    Any, AnyTask, BodyReader, Data, DataTask, Download, DownloadTask, Pending, Progress, SessionProgress,
+    Task, TaskKind, TaskState, Upload, UploadTask, wait_all, wait_any,
 };
 #[cfg(feature = "tls")]
 pub use tls::{Certificate, CryptoProvider, Identity, RootCertificates, TlsVersion};

@@ -15,11 +15,12 @@ use crate::response::Response;
 use crate::resume::ResumeData;
 use crate::sync::{Arc, Mutex, lock};
 use crate::task::core::{Context, Events, Kind, TaskCore};
-use crate::task::{AnyTask, DataTask, DownloadTask, Task, UploadTask};
+use crate::task::{AnyTask, DataTask, DownloadTask, SessionProgress, Task, UploadTask};
 use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, HeaderName, HeaderValue, USER_AGENT};
 use std::fmt;
 use std::sync::{OnceLock, Weak};
+use std::time::Duration;
 
 /// Makes tasks that share connections, limits and a delegate. `URLSession`.
 ///
@@ -145,6 +146,37 @@ impl Session {
         tasks.filter(|core| !core.is_settled()).map(Task::from_core).collect()
     }
 
+    /// How far the tasks of the session are together, as one progress bar for all of them shows it.
+    /// What counts is described at [`SessionProgress`].
+    pub fn progress(&self) -> SessionProgress {
+        SessionProgress::of(&self.0.context)
+    }
+
+    /// Has a handler told how far the tasks of the session are together, on its delegate queue.
+    ///
+    /// It is called as data moves, no more often than once in `interval` nor than about ten times a
+    /// second, and besides that when the last of its tasks has completed: then
+    /// [`is_finished`](SessionProgress::is_finished). Nothing but data brings it about, no timer. It
+    /// stays for the tasks that come after; the session lets go of it when it is invalidated, as of
+    /// its delegate.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    /// use urlsession::{Session, wait_all};
+    ///
+    /// let session = Session::new(Default::default());
+    /// session.on_progress(Duration::from_millis(200), |progress| eprint!("\r{progress}\x1b[K"));
+    /// let tasks: Vec<_> = (1..=20).map(|n| session.data_task(format!("https://example.com/{n}"))).collect();
+    /// wait_all(&tasks);
+    /// ```
+    pub fn on_progress(&self, interval: Duration, handler: impl FnMut(SessionProgress) + Send + 'static) {
+        let mut handler = handler;
+        self.0
+            .context
+            .flow
+            .follow(interval, Box::new(move |context, _| handler(SessionProgress::of(context))));
+    }
+
     /// Takes no new tasks, lets those that are there end, and then lets go of the delegate, the
     /// threads and the connections. Returns at once. A suspended task ends when it is resumed or
     /// cancelled. Tasks made afterwards fail with
@@ -225,7 +257,8 @@ impl Session {
                     // Their drop is the user's code, which may ask this session something.
                     let delegate = (delegate, lock(&session.delegate).take());
                     let events = lock(&session.events).take();
-                    crate::engine::events::contain(|| drop((delegate, events)));
+                    let followers = session.context.flow.close();
+                    crate::engine::events::contain(|| drop((delegate, events, followers)));
                     session.close();
                 }),
             );

@@ -14,7 +14,7 @@ pub use data::{BodyReader, DataTask, UploadTask};
 pub use download::DownloadTask;
 pub use kind::{Data, Download, TaskKind, Upload};
 pub use pending::Pending;
-pub use progress::Progress;
+pub use progress::{Progress, SessionProgress};
 pub use wait::{wait_all, wait_any};
 
 use crate::error::Error;

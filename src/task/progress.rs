@@ -1,7 +1,7 @@
 //! How far a task is, and how far the tasks of a session are together.
 
 use super::Task;
-use super::core::TaskCore;
+use super::core::{Context, TaskCore};
 use super::figures::Figures;
 use std::fmt;
 use std::sync::Arc;
@@ -127,6 +127,116 @@ impl Progress {
 
 impl fmt::Display for Progress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.figures().fmt(f)
+    }
+}
+
+/// A snapshot of how far the tasks of a session are together: [`Session::progress`](crate::Session::progress),
+/// [`Session::on_progress`](crate::Session::on_progress).
+///
+/// What counts is a batch: it begins when a task is started while no other is under way, and takes in
+/// all that are started until none is left. Tasks that have ended, in whatever way, stay in the sums of
+/// their batch, with what they have moved; so nothing jumps back when one of several completes. After
+/// the last has completed the sums stay as they are until the next batch begins. Tasks that were never
+/// started do not count. What a task has [`completed`](Progress::completed), and of how much, is
+/// described at [`Progress`].
+///
+/// ```
+/// use urlsession::Session;
+///
+/// let session = Session::new(Default::default());
+/// let task = session.data_task("http://127.0.0.1:1/");
+/// assert!(session.progress().is_finished(), "nothing was started");
+/// assert!(task.wait().is_err());
+/// assert_eq!(session.progress().finished, 1);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct SessionProgress {
+    /// Tasks under way: started, and not ended.
+    pub tasks: usize,
+    /// Tasks of the batch that have ended.
+    pub finished: usize,
+    completed: u64,
+    total: Option<u64>,
+    rate: Option<f64>,
+}
+
+impl SessionProgress {
+    pub(crate) fn of(context: &Context) -> Self {
+        let (tasks, finished) = context.registry.all();
+        let mut sum = SessionProgress {
+            tasks: 0,
+            finished: finished.tasks,
+            completed: finished.bytes,
+            total: Some(finished.bytes),
+            rate: None,
+        };
+        for core in tasks.iter().filter(|core| core.is_listed()) {
+            let progress = Progress::of(core);
+            let total = if progress.is_finished() {
+                sum.finished += 1;
+                Some(progress.completed())
+            } else {
+                sum.tasks += 1;
+                progress.total()
+            };
+            sum.completed = sum.completed.saturating_add(progress.completed());
+            sum.total = sum.total.zip(total).map(|(sum, total)| sum.saturating_add(total));
+        }
+        if sum.tasks > 0 {
+            sum.rate = context.flow.rate();
+        }
+        sum
+    }
+
+    /// The bytes that are done.
+    pub fn completed(&self) -> u64 {
+        self.completed
+    }
+
+    /// How many bytes that will be in the end. `None` as long as it is unknown of one of the tasks,
+    /// such as one that waits for its turn.
+    pub fn total(&self) -> Option<u64> {
+        self.total
+    }
+
+    /// The part that is completed, from 0.0 to 1.0, if the total is known. Where it is not,
+    /// `finished` of `finished + tasks` is something to show.
+    pub fn fraction(&self) -> Option<f64> {
+        self.figures().fraction()
+    }
+
+    /// How many bytes all tasks together move in a second; as
+    /// [`Progress::bytes_per_second`], up to a tenth of a second late.
+    pub fn bytes_per_second(&self) -> Option<f64> {
+        self.rate
+    }
+
+    /// How long it will take still, at this rate; as [`Progress::time_left`].
+    pub fn time_left(&self) -> Option<Duration> {
+        self.figures().time_left()
+    }
+
+    /// Whether no task is under way.
+    pub fn is_finished(&self) -> bool {
+        self.tasks == 0
+    }
+
+    fn figures(&self) -> Figures {
+        Figures {
+            completed: self.completed,
+            total: self.total,
+            rate: self.rate,
+            finished: self.is_finished(),
+        }
+    }
+}
+
+impl fmt::Display for SessionProgress {
+    /// As [`Progress`], with the number of tasks before it: `3 of 10, 12.3 MiB, 8.1 MiB/s`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {}, ", self.finished, self.finished.saturating_add(self.tasks))?;
         self.figures().fmt(f)
     }
 }

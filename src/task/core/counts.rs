@@ -33,6 +33,11 @@ impl Counts {
         self.sent().saturating_add(self.received())
     }
 
+    /// The same with what was there before.
+    pub(crate) fn completed(&self) -> u64 {
+        self.moved().saturating_add(self.resumed())
+    }
+
     /// The length of the response's body. `None` while there is no response, and if it is not known.
     pub(crate) fn expected(&self) -> Option<u64> {
         match self.expected.load(Ordering::Relaxed) {

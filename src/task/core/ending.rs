@@ -56,7 +56,7 @@ impl TaskCore {
 
     pub(super) fn report(&self, handlers: Vec<Handler>) {
         self.deliver_all(handlers);
-        self.context.registry.forget(self.id);
+        self.forget();
     }
 
     pub(super) fn deliver_all(&self, handlers: Vec<Handler>) {

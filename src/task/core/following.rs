@@ -1,4 +1,4 @@
-//! Following: who wants to know how far a task is, is told while data moves, and once at the end.
+//! Following a task: its rate, and who is told while data moves, and once at the end.
 //!
 //! There is no timer. Whoever moves data says when (`TaskCore::moved`), by a time that it has read
 //! anyway. One atomic says whether that is of interest to anybody: to the meter about ten times a
@@ -7,14 +7,12 @@
 //! Lock: `Following::state`, taken alone.
 
 use super::TaskCore;
+use super::followers::{Follow, Followers, nanoseconds};
 use super::meter::{Meter, SAMPLE_EVERY};
 use crate::engine::events::contain;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::{Arc, Instant, Mutex, lock};
 use std::time::Duration;
-
-/// Is called on the delegate lane. `true`: the task has ended, and this is the last call.
-pub(crate) type Follow = Box<dyn FnMut(&Arc<TaskCore>, bool) + Send>;
 
 /// See the module's documentation. Times are nanoseconds since the task was made.
 #[derive(Default)]
@@ -30,34 +28,18 @@ pub(crate) struct Following {
 struct State {
     meter: Meter,
     sample_at: u64,
-    followers: Vec<Follower>,
+    /// How much of what was moved the session knows of.
+    reported: u64,
+    followers: Followers<Arc<TaskCore>>,
     /// The task has ended: nobody is told anything but that.
     closed: bool,
-}
-
-struct Follower {
-    interval: u64,
-    next: Next,
-    /// Not here while it runs.
-    handler: Option<Follow>,
-}
-
-/// When a follower is told next.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Next {
-    At(u64),
-    /// It is on its way.
-    Queued,
-    /// It is on its way, or there, and something that it has to know happened since.
-    Again,
 }
 
 impl TaskCore {
     /// Bytes have moved, at that time.
     pub(crate) fn moved(self: &Arc<Self>, now: Instant) {
-        let at = self.nanoseconds(now);
-        if at >= self.following.due.load(Ordering::Relaxed) {
-            self.look(at, false);
+        if self.nanoseconds(now) >= self.following.due.load(Ordering::Relaxed) {
+            self.look(now, false);
         }
     }
 
@@ -65,7 +47,7 @@ impl TaskCore {
     pub(crate) fn moved_out(self: &Arc<Self>, now: Instant) {
         let begun = self.following.due.load(Ordering::Relaxed) > 0;
         if begun || self.following.followed.load(Ordering::Relaxed) {
-            self.look(self.nanoseconds(now), true);
+            self.look(now, true);
         }
     }
 
@@ -77,11 +59,10 @@ impl TaskCore {
     }
 
     /// Has a handler told how far the task is, no more often than that, and of its end.
-    pub(crate) fn follow(self: &Arc<Self>, interval: Duration, mut handler: Follow) {
+    pub(crate) fn follow(self: &Arc<Self>, interval: Duration, mut handler: Follow<Arc<TaskCore>>) {
         let mut state = lock(&self.following.state);
         if !state.closed {
-            let interval = nanoseconds(interval);
-            state.followers.push(Follower { interval, next: Next::At(0), handler: Some(handler) });
+            state.followers.add(interval, handler);
             self.following.followed.store(true, Ordering::Relaxed);
             self.following.due.store(0, Ordering::Relaxed);
             return;
@@ -97,13 +78,17 @@ impl TaskCore {
     pub(super) fn close_following(&self) -> bool {
         let mut state = lock(&self.following.state);
         state.closed = true;
-        !state.followers.is_empty()
+        let moved = state.news(self.counts.moved());
+        let followed = !state.followers.is_empty();
+        drop(state);
+        self.context.flow.add(moved);
+        followed
     }
 
     /// Tells the end to those who follow. Runs on the lane, in an event of this task.
     pub(super) fn end_following(self: &Arc<Self>) {
-        let followers = std::mem::take(&mut lock(&self.following.state).followers);
-        for mut handler in followers.into_iter().filter_map(|follower| follower.handler) {
+        let followers = lock(&self.following.state).followers.take_all();
+        for mut handler in followers {
             contain(|| self.within_event(|| handler(self, true)));
             contain(|| drop(handler));
         }
@@ -114,28 +99,24 @@ impl TaskCore {
     }
 
     /// Takes a sample if it is time, and tells those whose time has come, or all.
-    fn look(self: &Arc<Self>, at: u64, all: bool) {
-        let mut told = Vec::new();
-        {
-            let mut state = lock(&self.following.state);
-            if all || at >= state.sample_at {
-                state.meter.sample(at, self.counts.moved());
-                state.sample_at = at.saturating_add(SAMPLE_EVERY);
-            }
-            for (index, follower) in state.followers.iter_mut().enumerate() {
-                match follower.next {
-                    Next::At(next) if all || at >= next => {
-                        follower.next = Next::Queued;
-                        told.push(index);
-                    }
-                    Next::Queued if all => follower.next = Next::Again,
-                    _ => {}
-                }
-            }
-            self.following.due.store(state.due(), Ordering::Relaxed);
+    fn look(self: &Arc<Self>, now: Instant, all: bool) {
+        let at = self.nanoseconds(now);
+        let moved = self.counts.moved();
+        let mut state = lock(&self.following.state);
+        let sampled = all || at >= state.sample_at;
+        let mut news = 0;
+        if sampled {
+            state.meter.sample(at, moved);
+            state.sample_at = at.saturating_add(SAMPLE_EVERY);
+            news = state.news(moved);
         }
-        for index in told {
-            self.post_follower(index);
+        let called = if state.closed { Vec::new() } else { state.followers.call(at, all) };
+        self.following.due.store(state.due(), Ordering::Relaxed);
+        drop(state);
+        called.into_iter().for_each(|index| self.post_follower(index));
+        if sampled {
+            self.context.flow.add(news);
+            self.context.flow_on(now);
         }
     }
 
@@ -146,28 +127,16 @@ impl TaskCore {
 
     /// Events of one task never nest, so the handler is there.
     fn tell_follower(self: &Arc<Self>, index: usize) {
-        let handler = {
-            let mut state = lock(&self.following.state);
-            let closed = state.closed;
-            let follower = state.followers.get_mut(index).filter(|_| !closed);
-            follower.and_then(|follower| {
-                // What happened until now it will see.
-                follower.next = Next::Queued;
-                follower.handler.take()
-            })
-        };
-        let Some(mut handler) = handler else { return };
-        let next = self.nanoseconds(Instant::now());
+        let mut state = lock(&self.following.state);
+        if state.closed {
+            return;
+        }
+        let Some(mut handler) = state.followers.take(index) else { return };
+        drop(state);
+        let at = self.nanoseconds(Instant::now());
         contain(|| self.within_event(|| handler(self, false)));
         let mut state = lock(&self.following.state);
-        let mut again = false;
-        if let Some(follower) = state.followers.get_mut(index) {
-            follower.handler = Some(handler);
-            again = follower.next == Next::Again;
-            if !again {
-                follower.next = Next::At(next.saturating_add(follower.interval));
-            }
-        }
+        let again = state.followers.put_back(index, handler, at);
         self.following.due.store(state.due(), Ordering::Relaxed);
         drop(state);
         if again {
@@ -178,14 +147,13 @@ impl TaskCore {
 
 impl State {
     fn due(&self) -> u64 {
-        let told = self.followers.iter().filter_map(|follower| match follower.next {
-            Next::At(next) => Some(next),
-            Next::Queued | Next::Again => None,
-        });
-        told.chain([self.sample_at]).min().unwrap_or(0)
+        self.sample_at.min(self.followers.due())
     }
-}
 
-fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+    /// What was moved and the session does not know of. Fewer bytes than before are those of a
+    /// transfer that starts over.
+    fn news(&mut self, moved: u64) -> u64 {
+        let before = std::mem::replace(&mut self.reported, moved);
+        moved.checked_sub(before).unwrap_or(moved)
+    }
 }

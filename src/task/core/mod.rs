@@ -4,11 +4,14 @@
 //! the [`Work`], which the loader implements. Knows when the delegate has to be told something, and
 //! not how: that is [`Events`], which the delegate chain implements.
 //!
-//! Locks, each taken alone: `TaskCore::shared`, `TaskCore::interrupt`, `Following::state`, `Context::registry`. None is
+//! Locks, each taken alone: `TaskCore::shared`, `TaskCore::interrupt`, `Following::state`, `Flow::state`,
+//! `Context::registry`. None is
 //! held while work runs, a callback runs, or another lock of the crate is taken.
 
 mod counts;
 mod ending;
+mod flow;
+mod followers;
 mod following;
 mod meter;
 mod registry;
@@ -43,6 +46,7 @@ use crate::sync::{Arc, Instant, Mutex, lock};
 use crate::sys::{Interest, Socket};
 use bytes::Bytes;
 use counts::Counts;
+use flow::Flow;
 use following::Following;
 use http::{HeaderName, HeaderValue};
 use registry::Registry;
@@ -130,6 +134,7 @@ pub(crate) struct Context {
     #[cfg(feature = "tls")]
     tls: Mutex<Option<TlsSettings>>,
     pub(crate) registry: Registry<TaskCore>,
+    pub(crate) flow: Flow,
     next_id: AtomicU64,
     /// Threads that wait for tasks.
     lenders: AtomicUsize,
@@ -156,6 +161,7 @@ impl Context {
             #[cfg(feature = "tls")]
             tls: Mutex::new(None),
             registry: Registry::new(),
+            flow: Flow::new(),
             next_id: AtomicU64::new(1),
             lenders: AtomicUsize::new(0),
         }
@@ -260,6 +266,8 @@ pub(crate) struct TaskCore {
 struct Shared {
     suspends: u32,
     started: bool,
+    /// The session counts it among those that were started.
+    listed: bool,
     /// Somebody waited for the task, which counts as one resume, however many wait.
     wanted: bool,
     /// The work is gone.
@@ -310,6 +318,7 @@ impl TaskCore {
             shared: Mutex::new(Shared {
                 suspends: 1,
                 started: false,
+                listed: false,
                 wanted: false,
                 ended: false,
                 completed: false,
@@ -452,22 +461,19 @@ impl TaskCore {
 
     /// Counts the resume that is in the first wait. True if the task is to run now and was not before.
     fn count_start(&self) -> bool {
-        let mut shared = lock(&self.shared);
-        if shared.started || std::mem::replace(&mut shared.wanted, true) {
-            return false;
-        }
         // Under the same lock: another one who waits would find the task suspended, and nobody wakes it
         // when it is not any more.
-        self.count(&mut shared)
+        self.count(|shared| !shared.started && !std::mem::replace(&mut shared.wanted, true))
     }
 
     /// Counts one resume. True if the task is to run now and was not before.
     fn count_resume(&self) -> bool {
-        self.count(&mut lock(&self.shared))
+        self.count(|_| true)
     }
 
-    fn count(&self, shared: &mut Shared) -> bool {
-        if shared.suspends == 0 || shared.completed {
+    fn count(&self, is_wanted: impl FnOnce(&mut Shared) -> bool) -> bool {
+        let mut shared = lock(&self.shared);
+        if !is_wanted(&mut shared) || shared.suspends == 0 || shared.completed {
             return false;
         }
         shared.suspends -= 1;
@@ -475,13 +481,21 @@ impl TaskCore {
             return false;
         }
         let now = Instant::now();
-        shared.started = true;
+        let mut alone = None;
+        if !std::mem::replace(&mut shared.started, true) && !shared.ended {
+            shared.listed = true;
+            alone = Some(self.context.registry.begin());
+        }
         shared.started_at.get_or_insert(now);
         if let Some(since) = shared.suspended_at.take() {
             shared.suspended_for += now.saturating_duration_since(since);
             self.resumed.store(true, Ordering::Release);
         }
         self.suspended.store(false, Ordering::Release);
+        drop(shared);
+        if let Some(alone) = alone {
+            self.context.flow.begin(now, alone);
+        }
         true
     }
 
@@ -492,6 +506,17 @@ impl TaskCore {
             shared.suspended_at = Some(Instant::now());
             self.suspended.store(true, Ordering::Release);
         }
+    }
+
+    /// Whether it was started before it ended.
+    pub(crate) fn is_listed(&self) -> bool {
+        lock(&self.shared).listed
+    }
+
+    /// The session has nothing to do with the task any more.
+    fn forget(&self) {
+        let moved = self.is_listed().then(|| self.counts.completed());
+        self.context.registry.forget(self.id, moved, || self.context.flow_out());
     }
 
     pub(crate) fn is_suspended(&self) -> bool {
@@ -571,7 +596,7 @@ impl Drop for TaskCore {
     /// A task that nobody started and nobody can start any more is none of the session's tasks.
     fn drop(&mut self) {
         if !self.claim.is_settled() {
-            self.context.registry.forget(self.id);
+            self.forget();
         }
     }
 }

@@ -29,7 +29,7 @@ mod sync;
 mod sys;
 
 use library::{connection, disposition, engine, error, head, header, task};
-use standin::{configuration, metrics, request, response};
+use standin::{challenge, configuration, download, metrics, request, response, resume};
 
 pub mod checks;
 mod run;

@@ -1,7 +1,16 @@
 //! What the included files name and the checks have no use for.
 
+pub(crate) mod challenge {
+    pub(crate) struct Challenge;
+    pub(crate) struct ChallengeDisposition;
+}
+
 pub(crate) mod configuration {
     pub(crate) struct Configuration;
+}
+
+pub(crate) mod download {
+    pub(crate) struct DownloadedFile;
 }
 
 pub(crate) mod metrics {
@@ -23,10 +32,18 @@ pub(crate) mod request {
 pub(crate) mod response {
     #[derive(Clone, Debug)]
     pub struct Response<T>(pub T);
+
+    /// What a response ended in, here bytes.
+    pub(crate) type Content = bytes::Bytes;
 }
 
 pub(crate) mod resolve {
     pub(crate) struct Names;
+}
+
+pub(crate) mod resume {
+    #[derive(Clone, Debug)]
+    pub struct ResumeData;
 }
 
 pub(crate) mod transport {
