@@ -4,7 +4,7 @@ pub(crate) mod coding;
 pub(crate) mod eyeballs;
 pub(crate) mod http1;
 pub(crate) mod redirect;
-#[allow(dead_code)]
+#[allow(dead_code, unused_imports)]
 pub(crate) mod resumable_upload;
 #[allow(dead_code)]
 pub(crate) mod structured;

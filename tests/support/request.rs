@@ -54,6 +54,8 @@ struct Body {
     mismatch: Option<u64>,
     trailers: Vec<(String, String)>,
     answered_expectation: bool,
+    /// After how many bytes reading ends.
+    cut: Option<u64>,
     progress: Progress,
 }
 
@@ -131,6 +133,19 @@ impl Received {
     /// Whether the request came with `Content-Length` other than 0, or chunked.
     pub fn has_body(&self) -> bool {
         self.framing != Framing::Length(0)
+    }
+
+    /// Sends an informational head; from the handler, which may have more to say before the reply.
+    pub(super) fn inform(&self, head: &str) -> io::Result<()> {
+        match self.wire.upgrade() {
+            Some(wire) => lock(&wire).write_all(head.as_bytes()),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// Has reading end once so many bytes of the body have arrived, as if the connection had.
+    pub(super) fn cut_body_after(&self, count: u64) {
+        lock(&self.body).cut = Some(count);
     }
 
     pub(super) fn keeps_connection(&self) -> bool {
@@ -260,6 +275,14 @@ impl Received {
         let mut left = length;
         while left > 0 {
             let mut most = left;
+            let (cut, arrived) = {
+                let body = lock(&self.body);
+                (body.cut.unwrap_or(u64::MAX), body.length)
+            };
+            if cut <= arrived {
+                return Err(format!("no more than {cut} bytes of the body are to be read"));
+            }
+            most = most.min(cut - arrived);
             if let Some((after, gate)) = pause.take() {
                 let before_pause = after.saturating_sub(lock(&self.body).length);
                 if before_pause == 0 {
