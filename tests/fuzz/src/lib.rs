@@ -27,6 +27,7 @@ mod check_coding;
 mod check_exchange;
 mod check_head;
 mod check_location;
+mod check_resumable_upload;
 mod pieces;
 mod wire;
 
@@ -35,6 +36,7 @@ pub use check_coding::coding;
 pub use check_exchange::exchange;
 pub use check_head::response_head;
 pub use check_location::location;
+pub use check_resumable_upload::resumable_upload;
 
 #[cfg(test)]
 mod corpus {
@@ -73,5 +75,10 @@ mod corpus {
     #[test]
     fn location() {
         run("location", super::location);
+    }
+
+    #[test]
+    fn resumable_upload() {
+        run("resumable_upload", super::resumable_upload);
     }
 }
