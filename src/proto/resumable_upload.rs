@@ -274,7 +274,10 @@ impl Upload {
 
     /// The body cannot be had from the offset of the step: the upload cannot go on.
     pub(crate) fn cannot_supply(&mut self, error: Error) -> Next {
-        self.phase = Phase::Ended;
+        // What has ended may be complete, and is not to be deleted.
+        if std::mem::replace(&mut self.phase, Phase::Ended) == Phase::Ended {
+            return Next::Fail(error);
+        }
         match self.resource.take() {
             Some(url) => Next::Cancel { url, error },
             None => Next::Fail(error),

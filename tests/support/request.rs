@@ -56,6 +56,8 @@ struct Body {
     /// How many bytes of a chunk that has begun are still to come.
     in_chunk: Option<u64>,
     answered_expectation: bool,
+    /// After how many bytes reading ends.
+    cut: Option<u64>,
     progress: Progress,
 }
 
@@ -133,6 +135,19 @@ impl Received {
     /// Whether the request came with `Content-Length` other than 0, or chunked.
     pub fn has_body(&self) -> bool {
         self.framing != Framing::Length(0)
+    }
+
+    /// Sends an informational head; from the handler, which may have more to say before the reply.
+    pub(super) fn inform(&self, head: &str) -> io::Result<()> {
+        match self.wire.upgrade() {
+            Some(wire) => lock(&wire).write_all(head.as_bytes()),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// Has reading end once so many bytes of the body have arrived, as if the connection had.
+    pub(super) fn cut_body_after(&self, count: u64) {
+        lock(&self.body).cut = Some(count);
     }
 
     pub(super) fn keeps_connection(&self) -> bool {
@@ -266,14 +281,19 @@ impl Received {
     /// Reads until the body has `until` bytes.
     fn read_up_to(&self, wire: &mut Wire, until: u64) -> Result<(), String> {
         loop {
-            let left = until.saturating_sub(self.received_length());
+            let cut = lock(&self.body).cut.unwrap_or(u64::MAX);
+            let arrived = self.received_length();
+            let left = until.saturating_sub(arrived);
             if left == 0 {
                 return Ok(());
+            }
+            if cut <= arrived {
+                return Err(format!("no more than {cut} bytes of the body are to be read"));
             }
             if wire.ahead().is_empty() && wire.fill().map_err(|error| error.to_string())? == 0 {
                 return Err(format!("the connection ended {left} bytes before the body did"));
             }
-            let piece = wire.consume(usize::try_from(left).unwrap_or(usize::MAX));
+            let piece = wire.consume(usize::try_from(left.min(cut - arrived)).unwrap_or(usize::MAX));
             self.take(&piece);
         }
     }

@@ -514,6 +514,7 @@ fn nothing_follows_the_end() {
     assert_eq!(dialogue.interim(&[("location", "/uploads/2")]), "");
     assert_eq!(dialogue.answer(200, &[]), "fail BadServerResponse");
     assert_eq!(dialogue.lost(), "fail NetworkConnectionLost");
+    assert_eq!(short(&dialogue.0.cannot_supply(lost())), "fail NetworkConnectionLost");
 }
 
 #[test]

@@ -37,6 +37,7 @@ mod check_exchange;
 mod check_head;
 mod check_location;
 mod check_ranges;
+mod check_resumable_upload;
 mod check_resume;
 mod pieces;
 mod wire;
@@ -47,6 +48,7 @@ pub use check_exchange::exchange;
 pub use check_head::response_head;
 pub use check_location::location;
 pub use check_ranges::range_answer;
+pub use check_resumable_upload::resumable_upload;
 pub use check_resume::resume_data;
 
 #[cfg(test)]
@@ -91,6 +93,11 @@ mod corpus {
     #[test]
     fn range_answer() {
         run("range_answer", super::range_answer);
+    }
+
+    #[test]
+    fn resumable_upload() {
+        run("resumable_upload", super::resumable_upload);
     }
 
     #[test]
