@@ -12,10 +12,6 @@ mod library {
     pub(crate) mod header;
     pub(crate) mod proto;
 
-    pub(crate) mod download {
-        pub(crate) mod temporary;
-    }
-
     pub(crate) mod exchange {
         pub(crate) mod http1;
     }
@@ -28,8 +24,20 @@ mod library {
 
 // Where those files expect each other to be, and a script in place of a connection.
 use library::proto::{http1, redirect};
-use library::{download, error, head, header, proto};
+use library::{error, head, header, proto};
 use wire::{connection, sys};
+
+/// What they name of files and requests that are not included.
+mod download {
+    pub mod temporary {
+        pub const SUFFIX: &str = ".part";
+    }
+}
+
+mod resume {
+    #[derive(Clone)]
+    pub struct ResumeData;
+}
 
 mod check_chunked;
 mod check_coding;
