@@ -7,10 +7,12 @@
 
 #[path = "../../../src"]
 mod library {
+    pub(crate) mod body;
     pub(crate) mod error;
     pub(crate) mod head;
     pub(crate) mod header;
     pub(crate) mod proto;
+    pub(crate) mod sync;
 
     pub(crate) mod download {
         pub(crate) mod temporary;
@@ -18,6 +20,7 @@ mod library {
 
     pub(crate) mod exchange {
         pub(crate) mod http1;
+        pub(crate) mod outgoing;
     }
 
     pub(crate) mod resume {
@@ -28,7 +31,7 @@ mod library {
 
 // Where those files expect each other to be, and a script in place of a connection.
 use library::proto::{http1, redirect};
-use library::{download, error, head, header, proto};
+use library::{body, download, error, head, header, proto, sync};
 use wire::{connection, sys};
 
 mod check_chunked;
