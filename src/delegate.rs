@@ -1,5 +1,6 @@
 //! The delegate: what a program is told while tasks run, and what it may decide.
 
+use crate::body::Body;
 use crate::challenge::{Challenge, ChallengeDisposition};
 use crate::disposition::{RedirectDecision, ResponseDisposition};
 use crate::download::DownloadedFile;
@@ -25,9 +26,10 @@ use std::time::Duration;
 /// timeout runs on.
 ///
 /// The order for one task is: `did_create`; for each redirect `will_redirect`; `did_receive_informational`
-/// for each 1xx; `did_receive_response`; `did_receive_data` for each piece; `did_finish_collecting`;
-/// `did_complete`. A download has `did_resume_at_offset`, `did_write_data` and
-/// `did_finish_downloading` in place of the response and its data. A task with a completion handler ([`Task::on_completion`]) or a reader
+/// for each 1xx; `did_send_body_data` while the body goes out; `did_receive_response`;
+/// `did_receive_data` for each piece; `did_finish_collecting`; `did_complete`. A download has
+/// `did_resume_at_offset`, `did_write_data` and `did_finish_downloading` in place of the response and
+/// its data. A task with a completion handler ([`Task::on_completion`]) or a reader
 /// ([`DataTask::open`](crate::DataTask::open)) delivers its response there, and not through
 /// `did_receive_response`, `did_receive_data` and `did_complete`.
 ///
@@ -81,6 +83,36 @@ pub trait Delegate: Send + Sync + 'static {
         match event.next() {
             Some((next, core)) => next.did_receive_challenge(core, challenge),
             None => ChallengeDisposition::PerformDefaultHandling,
+        }
+    }
+
+    /// A body is needed: the first one of
+    /// [`upload_task_with_streamed_request`](crate::Session::upload_task_with_streamed_request), or
+    /// another one because the request has to be sent again and its body was a reader that is used up.
+    /// `urlSession(_:task:needNewBodyStream:)`.
+    ///
+    /// `None`, the default, fails the task with
+    /// [`RequestBodyStreamExhausted`](crate::ErrorKind::RequestBodyStreamExhausted). Bodies that can be
+    /// sent again ([`Body::from_fn`], files, bytes) are not asked for.
+    fn need_new_body_stream(&self, event: &TaskEvent<'_>) -> Option<Body> {
+        let (next, core) = event.next()?;
+        next.need_new_body_stream(core)
+    }
+
+    /// More of the request's body went out: so many bytes since the last time, so many in all, of so
+    /// many if that is known. `urlSession(_:task:didSendBodyData:totalBytesSent:totalBytesExpectedToSend:)`.
+    ///
+    /// At least once for each body that is not empty, with several pieces in one call if the queue is
+    /// busy. When the request is sent again the total begins anew.
+    fn did_send_body_data(
+        &self,
+        event: &TaskEvent<'_>,
+        bytes_sent: u64,
+        total_sent: u64,
+        expected: Option<u64>,
+    ) {
+        if let Some((next, core)) = event.next() {
+            next.did_send_body_data(core, bytes_sent, total_sent, expected);
         }
     }
 
@@ -186,6 +218,20 @@ impl<D: Delegate + ?Sized> Delegate for Arc<D> {
         (**self).did_receive_challenge(event, challenge)
     }
 
+    fn need_new_body_stream(&self, event: &TaskEvent<'_>) -> Option<Body> {
+        (**self).need_new_body_stream(event)
+    }
+
+    fn did_send_body_data(
+        &self,
+        event: &TaskEvent<'_>,
+        bytes_sent: u64,
+        total_sent: u64,
+        expected: Option<u64>,
+    ) {
+        (**self).did_send_body_data(event, bytes_sent, total_sent, expected);
+    }
+
     fn did_receive_informational(&self, event: &TaskEvent<'_>, response: &ResponseHead) {
         (**self).did_receive_informational(event, response);
     }
@@ -274,6 +320,14 @@ impl Events for Chain {
 
     fn did_receive_challenge(&self, core: &Arc<TaskCore>, challenge: &Challenge) -> ChallengeDisposition {
         self.delegate.did_receive_challenge(&self.event(core), challenge)
+    }
+
+    fn need_new_body_stream(&self, core: &Arc<TaskCore>) -> Option<Body> {
+        self.delegate.need_new_body_stream(&self.event(core))
+    }
+
+    fn did_send_body_data(&self, core: &Arc<TaskCore>, count: u64, total: u64, expected: Option<u64>) {
+        self.delegate.did_send_body_data(&self.event(core), count, total, expected);
     }
 
     fn did_receive_informational(&self, core: &Arc<TaskCore>, head: &ResponseHead) {

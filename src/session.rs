@@ -104,6 +104,16 @@ impl Session {
         self.make(Kind::Upload, request.into().body(body), Loader::new())
     }
 
+    /// A task whose body the delegate gives when it is to be sent, suspended:
+    /// [`need_new_body_stream`](crate::Delegate::need_new_body_stream). What the request has is not
+    /// sent. `uploadTask(withStreamedRequest:)`.
+    ///
+    /// Never fails and never blocks. Without a delegate that gives a body the task fails with
+    /// [`ErrorKind::RequestBodyStreamExhausted`](crate::ErrorKind::RequestBodyStreamExhausted).
+    pub fn upload_task_with_streamed_request(&self, request: impl Into<Request>) -> UploadTask {
+        self.make(Kind::Upload, request.into().body(Body::asked()), Loader::new())
+    }
+
     /// A task whose response goes to a file, suspended. Takes a URL, a [`Request`], or a
     /// [`DownloadRequest`], which says where the file is to be.
     ///

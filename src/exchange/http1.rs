@@ -1,31 +1,16 @@
 //! One HTTP/1.1 exchange: a request goes out, heads and a body come in. A value that goes on where
 //! it stopped; it waits for nothing, and says what there is to wait for.
 
+use super::outgoing::{Outgoing, Sending};
 use crate::connection::idle::Permit;
-use crate::connection::transport::{Connection, Received, Written};
+use crate::connection::transport::{Connection, Received};
 use crate::error::{Error, ErrorKind, Result};
 use crate::proto::http1::body::{BodyDecoder, Piece};
 use crate::proto::http1::framing::Framing;
 use crate::proto::http1::head::{HeadParser, Limits, ParsedHead};
 use crate::sys::{Interest, Patience};
-use bytes::Bytes;
 use http::HeaderMap;
 use std::time::Instant;
-
-/// How much is sent before a look at what the server says, and at whether anybody still wants it. A
-/// server that reads as fast as we write would take all of a body that it has refused.
-const TURN: usize = 1024 * 1024;
-
-/// How far a request has gone out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sending {
-    /// All of it.
-    Complete,
-    /// The socket has no room, or has been given much.
-    Blocked,
-    /// The body is held back until the server asks for it (RFC 9110, section 10.1.1).
-    Held,
-}
 
 /// What there is of the response's head.
 #[derive(Debug)]
@@ -57,10 +42,9 @@ pub(crate) struct Exchange {
     permit: Permit,
     /// It carried other exchanges before this one.
     pub(crate) reused: bool,
-    head: Vec<u8>,
-    body: Bytes,
-    /// Bytes that went out, of head and body together.
-    sent: usize,
+    outgoing: Outgoing,
+    /// Why it is not sending just now.
+    starved: bool,
     hold: bool,
     abandoned: bool,
     /// All of it went out.
@@ -82,8 +66,7 @@ impl Exchange {
     pub(crate) fn new(
         connection: Box<Connection>,
         permit: Permit,
-        head: Vec<u8>,
-        body: Bytes,
+        outgoing: Outgoing,
         hold: bool,
         limits: Limits,
     ) -> Self {
@@ -92,9 +75,8 @@ impl Exchange {
             connection,
             permit,
             reused,
-            head,
-            body,
-            sent: 0,
+            outgoing,
+            starved: false,
             hold,
             abandoned: false,
             complete: false,
@@ -113,13 +95,13 @@ impl Exchange {
     }
 
     /// Bytes of the request's body that went out.
-    pub(crate) fn body_sent(&self) -> usize {
-        self.sent.saturating_sub(self.head.len())
+    pub(crate) fn body_sent(&self) -> u64 {
+        self.outgoing.body_sent()
     }
 
     /// Whether nothing of the request was given to the connection.
     pub(crate) fn is_untouched(&self) -> bool {
-        self.sent == 0
+        self.outgoing.is_untouched()
     }
 
     /// Whether the server has said anything.
@@ -130,40 +112,12 @@ impl Exchange {
     /// Sends as much of the request as the socket takes, for a turn.
     pub(crate) fn send(&mut self) -> Result<Sending> {
         self.connection.midway = true;
-        let sending = self.send_more()?;
+        let sending = self.outgoing.send(&mut self.connection, self.hold)?;
+        self.complete = sending == Sending::Complete;
+        self.starved = sending == Sending::Starved;
         // A body that the system has taken the server need not have.
-        self.connection.midway = sending != Sending::Complete || !self.body.is_empty();
+        self.connection.midway = sending != Sending::Complete || self.outgoing.has_body();
         Ok(sending)
-    }
-
-    fn send_more(&mut self) -> Result<Sending> {
-        let begin = self.sent;
-        loop {
-            let end =
-                if self.hold || self.abandoned { self.head.len() } else { self.head.len() + self.body.len() };
-            if self.sent >= end {
-                if !self.connection.flush()? {
-                    return Ok(Sending::Blocked);
-                }
-                self.complete = !self.hold;
-                return Ok(if self.hold { Sending::Held } else { Sending::Complete });
-            }
-            if self.sent - begin >= TURN {
-                return Ok(Sending::Blocked);
-            }
-            let head = self.head.get(self.sent..).unwrap_or_default();
-            let skipped = self.sent.saturating_sub(self.head.len());
-            let body = if self.hold { &[][..] } else { self.body.get(skipped..).unwrap_or_default() };
-            let written = match (head.is_empty(), body.is_empty()) {
-                (false, true) => self.connection.write(&[head])?,
-                (true, _) => self.connection.write(&[body])?,
-                (false, false) => self.connection.write(&[head, body])?,
-            };
-            match written {
-                Written::Bytes(count) => self.sent += count,
-                Written::Blocked => return Ok(Sending::Blocked),
-            }
-        }
     }
 
     /// The server wants the body, or did not say that it does not in time.
@@ -173,7 +127,14 @@ impl Exchange {
 
     /// What was not sent stays unsent: the answer is there. The connection ends with it.
     pub(crate) fn abandon_body(&mut self) {
-        self.abandoned |= !self.complete;
+        if self.is_sending() {
+            self.abandoned = true;
+            self.starved = false;
+            self.outgoing.stop(&Error::new(
+                ErrorKind::RequestBodyFailed,
+                "sending the body: the server answered before it had all of it, and does not want the rest",
+            ));
+        }
     }
 
     /// Whether there is more of the request to send.
@@ -181,12 +142,18 @@ impl Exchange {
         !self.complete && !self.abandoned
     }
 
+    /// Whether the source of the request's body has nothing to send just now.
+    pub(crate) fn is_starved(&self) -> bool {
+        self.starved
+    }
+
     /// What has to happen for a body to go on: while the request goes out, both directions count.
-    pub(crate) fn interest(&self) -> Interest {
-        match (self.is_sending(), self.is_done()) {
-            (true, true) => Interest::WRITE,
-            (true, false) => Interest::READ_WRITE,
-            (false, _) => Interest::READ,
+    pub(crate) fn interest(&self) -> Option<Interest> {
+        match (self.is_sending(), self.starved, self.is_done()) {
+            (true, true, true) => None,
+            (true, false, true) => Some(Interest::WRITE),
+            (true, false, false) => Some(Interest::READ_WRITE),
+            (_, _, _) => Some(Interest::READ),
         }
     }
 

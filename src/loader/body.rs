@@ -172,10 +172,14 @@ impl Loader {
         }
         let begin = receiving.incoming.body_received();
         loop {
-            let sending = receiving.incoming.exchange().is_some_and(|exchange| self.send_on(exchange, core));
+            let sending = match receiving.incoming.exchange() {
+                Some(exchange) => self.send_on(exchange, core)?,
+                None => false,
+            };
             if receiving.ended {
                 if sending && self.waits_to_send(&mut receiving) {
-                    return Ok(Flow::Stay(Step::Body(receiving), Pause::Io));
+                    let pause = receiving.incoming.pause();
+                    return Ok(Flow::Stay(Step::Body(receiving), pause));
                 }
                 return self.received(*receiving, core);
             }
@@ -220,7 +224,9 @@ impl Loader {
                     if self.was_suspended(core) {
                         return Ok(Flow::Go(Step::Body(receiving)));
                     }
-                    self.check(true, core, &|loader| {
+                    // While the user's code has nothing to send the peer may have nothing to say.
+                    let idle = !receiving.is_starved();
+                    self.check(idle, core, &|loader| {
                         format!("receiving the body from {}", loader.authority(core))
                     })?;
                     receiving.incoming.rest();
@@ -273,7 +279,10 @@ impl Loader {
             self.clock.touch();
         }
         loop {
-            let sending = receiving.incoming.exchange().is_some_and(|exchange| self.send_on(exchange, core));
+            let sending = match receiving.incoming.exchange() {
+                Some(exchange) => self.send_on(exchange, core)?,
+                None => false,
+            };
             if !receiving.ended {
                 self.clock.check_moving(self.clock.progress(), &|| {
                     format!("receiving the body from {}", self.authority(core))
@@ -301,27 +310,34 @@ impl Loader {
                         self.step = Step::Body(receiving);
                         return Ok(ReadStep::Wait(None));
                     }
-                    self.check(true, core, &|loader| {
+                    // While the user's code has nothing to send the peer may have nothing to say.
+                    let idle = !receiving.is_starved();
+                    self.check(idle, core, &|loader| {
                         format!("receiving the body from {}", loader.authority(core))
                     })?;
                     receiving.incoming.rest();
-                    let deadline = self.clock.deadline(true);
-                    let step = match receiving.incoming.pause() {
-                        Pause::Io => ReadStep::Park(deadline),
-                        _ => ReadStep::Wait(deadline),
-                    };
+                    let step = self.wait_in_read(&receiving);
                     self.step = Step::Body(receiving);
                     return Ok(step);
                 }
                 continue;
             }
             if sending && self.waits_to_send(&mut receiving) {
+                let step = self.wait_in_read(&receiving);
                 self.step = Step::Body(receiving);
-                return Ok(ReadStep::Park(self.clock.deadline(true)));
+                return Ok(step);
             }
             let head = Arc::clone(&receiving.head);
             self.finish(*receiving, core);
             return Ok(ReadStep::Done(without_body(head)));
+        }
+    }
+
+    fn wait_in_read(&self, receiving: &Receiving) -> ReadStep {
+        match receiving.incoming.pause() {
+            Pause::Io => ReadStep::Park(self.clock.deadline(true)),
+            Pause::Listen { idle } => ReadStep::Listen(self.clock.deadline(idle)),
+            _ => ReadStep::Wait(self.clock.deadline(true)),
         }
     }
 
@@ -395,6 +411,11 @@ impl Loader {
 }
 
 impl Receiving {
+    /// Whether the user's code has nothing to send just now, and is waited for.
+    fn is_starved(&self) -> bool {
+        matches!(self.incoming.pause(), Pause::Listen { .. })
+    }
+
     /// The next piece of what was received. An empty one is for a decoder that has more to give: a
     /// peer that pauses holds nothing up that it has sent.
     fn next_piece(&mut self, patience: Patience) -> Result<Body> {

@@ -9,6 +9,7 @@ use crate::connection::tls::{self, TlsOptions, TlsSettings};
 use crate::connection::transport::{Connection, ConnectionInfo};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::http1::Exchange;
+use crate::exchange::outgoing::Outgoing;
 use crate::proto::http1::head::Limits;
 use crate::sync::Arc;
 use crate::sys::{Interest, Socket};
@@ -185,7 +186,9 @@ impl Loader {
         permit: Permit,
         core: &Arc<TaskCore>,
     ) -> Result<Flow> {
-        let (head, persistent) = self.encode(core)?;
+        let body = self.open_body(core)?;
+        let (head, persistent) = self.encode(core, &body)?;
+        core.begin_sending(body.len());
         let ConnectionInfo { local, remote, tls_version, tls_cipher_suite, tls_resumed } = *connection.info();
         if let Some(transaction) = self.measure() {
             transaction.local_address = local;
@@ -196,14 +199,14 @@ impl Loader {
             transaction.request_header_bytes = head.len() as u64;
         }
         let request = self.request(core);
-        let body = request.get_body().to_bytes();
-        let hold = request.expect_continue && !body.is_empty() && !self.retries.without_expect;
+        let hold = request.expect_continue && !body.is_absent() && !self.retries.without_expect;
         let configuration = &core.context.configuration;
         let limits = Limits {
             max_head_bytes: configuration.maximum_header_bytes,
             max_headers: configuration.maximum_headers,
         };
-        let mut exchange = Box::new(Exchange::new(connection, permit, head, body, hold, limits));
+        let mut exchange =
+            Box::new(Exchange::new(connection, permit, Outgoing::new(head, body), hold, limits));
         exchange.persistent = persistent;
         self.converse_anew();
         Ok(Flow::Go(Step::Converse(exchange, Interest::READ)))

@@ -2,12 +2,12 @@
 
 use super::{Flow, Loader, Pause, Step};
 use crate::error::{Error, ErrorKind, Result};
-use crate::exchange::http1::{Exchange, Head, Sending};
+use crate::exchange::http1::{Exchange, Head};
+use crate::exchange::outgoing::Sending;
 use crate::head::ResponseHead;
 use crate::proto::http1::framing::{Framing, MessageFraming, Persistence, framing};
 use crate::proto::http1::head::{MAX_INFORMATIONAL, ParsedHead};
 use crate::sync::Arc;
-use crate::sync::atomic::Ordering;
 use crate::sys::{Interest, Patience};
 use crate::task::core::{Mode, TaskCore};
 use http::{StatusCode, Version};
@@ -24,7 +24,7 @@ pub(super) struct Conversation {
     sent: bool,
     hold_until: Option<Instant>,
     interim: u32,
-    body_sent: usize,
+    pub(super) body_sent: u64,
 }
 
 impl Loader {
@@ -49,11 +49,10 @@ impl Loader {
         loop {
             let mut sending = Sending::Complete;
             if !self.conversation.sent {
-                sending = match exchange.send() {
+                sending = match self.send(&mut exchange, core) {
                     Ok(sending) => sending,
                     Err(error) => return self.unsent(exchange, error, core),
                 };
-                self.count_sent(&exchange, core);
                 if sending == Sending::Complete {
                     self.sent(core);
                     // The answer cannot be here yet.
@@ -65,7 +64,7 @@ impl Loader {
             }
             let patience = match sending {
                 Sending::Complete => self.clock.patience(mode),
-                Sending::Blocked | Sending::Held => Patience::Never,
+                Sending::Blocked | Sending::Held | Sending::Starved => Patience::Never,
             };
             let received = exchange.receive_head(patience);
             if core.is_settled() {
@@ -97,12 +96,14 @@ impl Loader {
             if self.was_suspended(core) {
                 return Ok(Flow::Go(Step::Converse(exchange, Interest::READ)));
             }
-            self.check(true, core, &|loader| match sending {
+            // The time that the user's code takes for the body is not the peer's.
+            self.check(sending != Sending::Starved, core, &|loader| match sending {
+                Sending::Starved => "waiting for more of the body to send".into(),
                 Sending::Blocked => format!("sending the request to {}", loader.authority(core)),
                 _ => format!("waiting for the response of {}", loader.authority(core)),
             })?;
             let interest = match sending {
-                Sending::Complete => Interest::READ,
+                Sending::Complete | Sending::Starved => Interest::READ,
                 Sending::Blocked => Interest::READ_WRITE,
                 Sending::Held => {
                     let until = *self.conversation.hold_until.get_or_insert_with(|| Instant::now() + EXPECT);
@@ -117,7 +118,8 @@ impl Loader {
                 }
             };
             exchange.rest();
-            return Ok(Flow::Stay(Step::Converse(exchange, interest), Pause::Io));
+            let pause = if sending == Sending::Starved { Pause::Listen { idle: false } } else { Pause::Io };
+            return Ok(Flow::Stay(Step::Converse(exchange, interest), pause));
         }
     }
 
@@ -135,22 +137,22 @@ impl Loader {
 
     /// Sends more of a request whose answer has begun. Whoever reads to the end of the body before
     /// it answers the rest, such as an echo, waits for it. True if there is still more.
-    pub(super) fn send_on(&mut self, exchange: &mut Exchange, core: &Arc<TaskCore>) -> bool {
+    pub(super) fn send_on(&mut self, exchange: &mut Exchange, core: &Arc<TaskCore>) -> Result<bool> {
         if !exchange.is_sending() {
-            return false;
+            return Ok(false);
         }
-        let sending = exchange.send();
-        self.count_sent(exchange, core);
-        match sending {
+        match self.send(exchange, core) {
             Ok(Sending::Complete) => self.sent(core),
-            Ok(Sending::Blocked | Sending::Held) => {}
+            Ok(_) => {}
+            // What cannot be sent whole was not sent, whatever the server makes of it.
+            Err(error) if is_of_body(&error) => return Err(error),
             // A server may do without the rest. Its answer counts, and tells whether it is complete.
             Err(error) => {
                 log::debug!("task {}: the rest of the request was not wanted ({error})", core.id);
                 self.give_up_sending(exchange, core);
             }
         }
-        exchange.is_sending()
+        Ok(exchange.is_sending())
     }
 
     fn give_up_sending(&mut self, exchange: &mut Exchange, core: &Arc<TaskCore>) {
@@ -158,25 +160,13 @@ impl Loader {
         self.sent(core);
     }
 
-    /// Counts what went out of the body.
-    fn count_sent(&mut self, exchange: &Exchange, core: &Arc<TaskCore>) {
-        let sent = exchange.body_sent();
-        if sent > self.conversation.body_sent {
-            self.conversation.body_sent = sent;
-            core.counts.sent.store(sent as u64, Ordering::Relaxed);
-            let now = self.clock.touch();
-            if let Some(transaction) = self.measure() {
-                transaction.request_body_bytes = sent as u64;
-            }
-            if exchange.is_sending() {
-                core.moved(now);
-            }
-        }
-    }
-
     /// Sending failed. The server may have answered before it closed (413, 401), and then that is
     /// the result.
     fn unsent(&mut self, mut exchange: Box<Exchange>, error: Error, core: &Arc<TaskCore>) -> Result<Flow> {
+        // It is the body that failed, and not the connection.
+        if is_of_body(&error) {
+            return Err(error);
+        }
         loop {
             match exchange.receive_head(Patience::Never) {
                 Ok(Head::Complete(head, _)) if head.is_interim() => {
@@ -281,4 +271,9 @@ impl Loader {
             trailers: OnceLock::new(),
         })
     }
+}
+
+/// Whether it is not the connection that failed.
+fn is_of_body(error: &Error) -> bool {
+    !matches!(error.kind(), ErrorKind::NetworkConnectionLost | ErrorKind::SecureConnectionFailed)
 }

@@ -25,13 +25,14 @@ impl Incoming {
     /// The socket it comes from, and what has to happen to it for the body to go on.
     pub(super) fn source(&self) -> Option<(&Arc<Socket>, Interest)> {
         match self {
-            Incoming::Http1(exchange) => Some((exchange.connection().socket(), exchange.interest())),
+            Incoming::Http1(exchange) => Some((exchange.connection().socket(), exchange.interest()?)),
         }
     }
 
     /// What there is to wait for when nothing comes.
     pub(super) fn pause(&self) -> Pause {
         match self {
+            Incoming::Http1(exchange) if exchange.is_starved() => Pause::Listen { idle: exchange.is_done() },
             Incoming::Http1(_) => Pause::Io,
         }
     }

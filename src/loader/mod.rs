@@ -18,7 +18,9 @@ mod incoming;
 mod prepare;
 mod redirect;
 mod retry;
+mod upload;
 
+use crate::body::Body;
 use crate::connection::dial::Dial;
 use crate::connection::idle::{Permit, Ticket};
 #[cfg(feature = "tls")]
@@ -52,7 +54,7 @@ pub(crate) struct Loader {
     tries: retry::Tries,
     conversation: converse::Conversation,
     answer: Slot,
-    failed: bool,
+    failure: Option<Error>,
     /// Cancelling shuts the connection down.
     interruptible: bool,
     download: Option<Box<Downloading>>,
@@ -63,6 +65,8 @@ enum Step {
     Prepare,
     /// It failed, and is tried again then.
     Backoff(Instant),
+    /// The delegate is asked for the body.
+    NeedBody,
     Acquire(Option<Ticket>),
     Resolve(Permit),
     Dial(Dial, Permit),
@@ -90,6 +94,11 @@ enum Flow {
 /// What a step waits for.
 enum Pause {
     Io,
+    /// The source of the request's body, which wakes the task, or a word from the peer.
+    Listen {
+        /// The idle timeout counts.
+        idle: bool,
+    },
     Event,
     /// An answer of the delegate's: the idle timeout stands still.
     Answer,
@@ -103,6 +112,7 @@ type Slot = Arc<Mutex<Option<Answer>>>;
 enum Answer {
     Redirect(Box<RedirectDecision>),
     Response(ResponseDisposition),
+    Body(Option<Body>),
 }
 
 impl Loader {
@@ -118,7 +128,7 @@ impl Loader {
             tries: retry::Tries::default(),
             conversation: converse::Conversation::default(),
             answer: Slot::default(),
-            failed: false,
+            failure: None,
             interruptible: false,
             download: None,
         }
@@ -156,6 +166,7 @@ impl Loader {
                     self.step = step;
                     return match pause {
                         Pause::Io => Advance::Park(self.clock.deadline(true)),
+                        Pause::Listen { idle } => Advance::Listen(self.clock.deadline(idle)),
                         Pause::Event => {
                             Advance::Wait(self.clock.deadline(matches!(self.step, Step::Resolve(_))))
                         }
@@ -176,6 +187,7 @@ impl Loader {
         match step {
             Step::Prepare => self.prepare(core),
             Step::Backoff(until) => self.back_off(until, core),
+            Step::NeedBody => self.need_body(core),
             Step::Acquire(ticket) => self.acquire(ticket, core),
             Step::Resolve(permit) => self.resolve(permit, core),
             Step::Dial(dial, permit) => self.dial(dial, permit, core),
@@ -257,7 +269,6 @@ impl Loader {
 
     /// Says in an error what it is about.
     fn describe(&mut self, core: &Arc<TaskCore>, error: Error) -> Error {
-        self.failed = true;
         let error = match self.request(core).get_url() {
             Some(url) if error.url().is_none() => error.with_url(url),
             _ => error,
@@ -268,6 +279,7 @@ impl Loader {
         };
         let error = self.with_resume_data(core, error);
         log::debug!("task {}: {error}", core.id);
+        self.failure = Some(error.clone());
         error
     }
 
@@ -320,8 +332,17 @@ impl Work for Loader {
         if core.is_resume_wanted() {
             core.set_resume_data(self.keep_for_later(core));
         }
+        // Whoever still writes the body learns why nobody takes it.
+        let reason = || {
+            let outcome = core.outcome().and_then(Result::err).or(self.failure.clone());
+            outcome.unwrap_or_else(|| {
+                Error::new(crate::ErrorKind::RequestBodyFailed, "the task that sent the body is over")
+            })
+        };
+        core.original.get_body().close(&reason);
+        self.request(core).get_body().close(&reason);
         let duration = core.created.elapsed();
-        if self.failed || core.is_settled() {
+        if self.failure.is_some() || core.is_settled() {
             let now = core.created + duration;
             if let Some(transaction) = self.measure() {
                 transaction.failed_at.get_or_insert(now);

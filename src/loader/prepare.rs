@@ -1,6 +1,7 @@
 //! Before anything is sent: is the request sound, and what will its head be.
 
-use super::{Flow, Loader, Step};
+use super::{Flow, Loader};
+use crate::body::Source;
 use crate::connection::idle::{Origin, Want};
 use crate::error::{Result, redacted};
 use crate::head::percent_decoded;
@@ -33,14 +34,15 @@ impl Loader {
         self.transactions.push(transaction);
         // A former exchange may have ended while it waited for `100 Continue`.
         self.clock.next_attempt = None;
-        Ok(Flow::Go(Step::Acquire(None)))
+        self.with_body(core)
     }
 
     /// What kind of connection the request needs.
     pub(super) fn want(&self, core: &Arc<TaskCore>) -> Want {
         Want {
             priority: core.priority(),
-            certain: !self.request(core).get_method().is_idempotent(),
+            certain: !self.request(core).get_method().is_idempotent()
+                || !self.request(core).get_body().is_repeatable(),
             fresh: self.retries.wants_fresh_connection(),
             now: self.clock.progress(),
         }
@@ -60,10 +62,9 @@ impl Loader {
     }
 
     /// The head as it goes on the wire, and whether the connection may persist after it.
-    pub(super) fn encode(&self, core: &Arc<TaskCore>) -> Result<(Vec<u8>, bool)> {
+    pub(super) fn encode(&self, core: &Arc<TaskCore>, body: &Source) -> Result<(Vec<u8>, bool)> {
         let request = self.request(core);
         let url = request.check()?;
-        let body = request.get_body();
         let length = match body.len() {
             Some(0) => BodyLength::None,
             Some(length) => BodyLength::Known(length),
@@ -75,7 +76,8 @@ impl Loader {
             encode_head(head, request.get_method(), url, headers, defaults, length, TargetForm::Origin)
         };
         let authorization = url_credentials(request, url)?;
-        let expect = request.expect_continue && !body.is_empty() && !self.retries.without_expect;
+        let expect =
+            request.expect_continue && !request.get_body().is_absent() && !self.retries.without_expect;
         let mut headers = Cow::Borrowed(request.get_headers());
         if let Some(value) = authorization {
             crate::header::insert(headers.to_mut(), AUTHORIZATION, value)?;

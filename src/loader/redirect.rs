@@ -41,7 +41,7 @@ impl Loader {
             method: request.get_method(),
             url: request.check()?,
             headers: request.get_headers(),
-            has_body: !request.get_body().is_empty(),
+            has_body: !request.get_body().is_absent(),
         };
         let rules = Rules {
             allow_downgrade: configuration.allow_insecure_redirects,
@@ -87,7 +87,7 @@ impl Loader {
         self.clock.touch();
         let decision = match answer {
             Answer::Redirect(decision) => *decision,
-            Answer::Response(_) => RedirectDecision::Follow(*proposed),
+            _ => RedirectDecision::Follow(*proposed),
         };
         match decision {
             RedirectDecision::Follow(request) => self.follow(exchange, request, core),

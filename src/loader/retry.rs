@@ -26,6 +26,8 @@ pub(super) enum RetryReason {
 pub(super) struct Retries {
     stale: bool,
     pub(super) without_expect: bool,
+    /// What was wrong with the exchange that is repeated.
+    pub(super) cause: Option<Error>,
 }
 
 impl Retries {
@@ -54,7 +56,7 @@ impl Loader {
     /// After 417 (RFC 9110, section 10.1.1): once more without the expectation, if there was one.
     pub(super) fn without_expectation(&mut self, core: &Arc<TaskCore>) -> bool {
         let request = self.request(core);
-        let expected = request.expect_continue && !request.get_body().is_empty();
+        let expected = request.expect_continue && !request.get_body().is_absent();
         expected && !std::mem::replace(&mut self.retries.without_expect, true)
     }
 
@@ -145,6 +147,7 @@ impl Loader {
             Some(reason) => {
                 log::debug!("task {}: {reason:?}, once more on a fresh connection ({error})", core.id);
                 self.retries.stale = true;
+                self.retries.cause = Some(error);
                 // What the lost exchange waited for (100 Continue) is of no concern to the next.
                 self.clock.next_attempt = None;
                 // The connection is closed here and now, and not when the next one is there.

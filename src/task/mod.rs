@@ -119,7 +119,7 @@ impl<K> Task<K> {
 
     /// Bytes of the request's body, if known. `countOfBytesExpectedToSend`.
     pub fn bytes_expected_to_send(&self) -> Option<u64> {
-        self.core.original.get_body().len()
+        self.core.expected_to_send()
     }
 
     /// Bytes that the response's body will have before content decoding, if known.

@@ -61,7 +61,7 @@ impl Progress {
         let counts = &core.counts;
         Progress {
             sent: counts.sent(),
-            expected_to_send: core.original.get_body().len(),
+            expected_to_send: core.expected_to_send(),
             received: counts.received(),
             expected_to_receive: counts.expected(),
             resumed: counts.resumed(),
@@ -277,5 +277,12 @@ impl<K> Task<K> {
             }),
         );
         Task::from_core(Arc::clone(self.core()))
+    }
+}
+
+impl TaskCore {
+    /// How long the request's body is, as far as is known.
+    pub(crate) fn expected_to_send(&self) -> Option<u64> {
+        self.counts.to_send().unwrap_or_else(|| self.original.get_body().len())
     }
 }

@@ -6,6 +6,8 @@ use crate::sync::atomic::{AtomicU64, Ordering};
 #[derive(Default)]
 pub(crate) struct Counts {
     pub(crate) sent: AtomicU64,
+    /// Two more than the length of the body that is sent, 1 for unknown; 0 before sending has begun.
+    to_send: AtomicU64,
     pub(crate) received: AtomicU64,
     /// What was there before the task began, which a resumed download continues.
     pub(crate) resumed: AtomicU64,
@@ -18,6 +20,17 @@ const UNKNOWN: u64 = u64::MAX;
 impl Counts {
     pub(crate) fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
+    }
+
+    /// The length of the body that is being sent; `None` before sending has begun.
+    pub(crate) fn to_send(&self) -> Option<Option<u64>> {
+        let number = self.to_send.load(Ordering::Relaxed);
+        number.checked_sub(1).map(|number| number.checked_sub(1))
+    }
+
+    pub(super) fn begin_sending(&self, length: Option<u64>) {
+        self.sent.store(0, Ordering::Relaxed);
+        self.to_send.store(length.map_or(1, |length| length.saturating_add(2)), Ordering::Relaxed);
     }
 
     pub(crate) fn received(&self) -> u64 {

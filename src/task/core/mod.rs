@@ -22,6 +22,7 @@ mod telling;
 pub(crate) use running::Opened;
 pub(crate) use sleeper::Sleeper;
 
+use crate::body::Body;
 use crate::challenge::{Challenge, ChallengeDisposition};
 use crate::configuration::Configuration;
 use crate::connection::idle::Origins;
@@ -82,6 +83,8 @@ pub(crate) enum Advance {
     Done(Outcome),
     /// A socket has to become ready, until the deadline at most.
     Park(Option<Instant>),
+    /// A socket has to become ready or an event has to happen, until the deadline at most.
+    Listen(Option<Instant>),
     /// An event has to happen (`TaskCore::wake`), until the deadline at most.
     Wait(Option<Instant>),
     /// It could go on, but others should have a turn, or the time of who waits is up.
@@ -97,6 +100,7 @@ pub(crate) enum ReadStep {
     Last(usize, Outcome),
     Done(Outcome),
     Park(Option<Instant>),
+    Listen(Option<Instant>),
     Wait(Option<Instant>),
 }
 
@@ -105,6 +109,8 @@ pub(crate) trait Events: Send + Sync {
     fn did_create(&self, core: &Arc<TaskCore>);
     fn will_redirect(&self, core: &Arc<TaskCore>, head: &ResponseHead, request: Request) -> RedirectDecision;
     fn did_receive_challenge(&self, core: &Arc<TaskCore>, challenge: &Challenge) -> ChallengeDisposition;
+    fn need_new_body_stream(&self, core: &Arc<TaskCore>) -> Option<Body>;
+    fn did_send_body_data(&self, core: &Arc<TaskCore>, count: u64, total: u64, expected: Option<u64>);
     fn did_receive_informational(&self, core: &Arc<TaskCore>, head: &ResponseHead);
     fn did_receive_response(&self, core: &Arc<TaskCore>, head: &ResponseHead) -> ResponseDisposition;
     /// Gives the data back if it was not wanted.
@@ -288,6 +294,11 @@ struct Shared {
     /// How much the delegate knows to be written.
     told_written: u64,
     resume_data: Option<ResumeData>,
+    /// How much of the request's body went out, and of how much the delegate was told.
+    sent: u64,
+    sent_told: u64,
+    /// The delegate is about to be told of more.
+    sent_queued: bool,
     /// The thread on which the delegate is told or asked something.
     told_on: Option<ThreadId>,
 }
@@ -335,6 +346,9 @@ impl TaskCore {
                 undelivered: 0,
                 told_written: 0,
                 resume_data: None,
+                sent: 0,
+                sent_told: 0,
+                sent_queued: false,
                 told_on: None,
             }),
             interrupt: Mutex::new(Vec::new()),

@@ -167,6 +167,7 @@ impl TaskCore {
                 Advance::Streaming => return Some(work),
                 Advance::Yield => work = self.requeue(work)?,
                 Advance::Wait(deadline) => work = self.claim.give_back(work, Rest::Waiting(deadline))?,
+                Advance::Listen(deadline) => work = self.listen(work, deadline)?,
                 Advance::Park(deadline) => {
                     if passed(until) {
                         // The caller leaves; a worker keeps the watch over it.
@@ -214,13 +215,21 @@ impl TaskCore {
                         break;
                     }
                     ReadStep::Park(deadline) => self.poll(work.as_ref(), deadline),
-                    ReadStep::Wait(deadline) => match self.claim.give_back(work, Rest::Waiting(deadline)) {
-                        Some(back) => work = back,
-                        None => match self.claim.lend(Terms { until: None, reader: true, take_over: true }) {
-                            Lend::Work(back) => work = back,
-                            _ => break,
-                        },
-                    },
+                    step @ (ReadStep::Wait(deadline) | ReadStep::Listen(deadline)) => {
+                        let back = match step {
+                            ReadStep::Wait(_) => self.claim.give_back(work, Rest::Waiting(deadline)),
+                            _ => self.listen(work, deadline),
+                        };
+                        match back {
+                            Some(back) => work = back,
+                            None => {
+                                match self.claim.lend(Terms { until: None, reader: true, take_over: true }) {
+                                    Lend::Work(back) => work = back,
+                                    _ => break,
+                                }
+                            }
+                        }
+                    }
                 }
             }
         }
@@ -290,6 +299,19 @@ impl TaskCore {
         }
     }
 
+    /// Puts work to rest that waits for an event and for its sockets, on a thread that waits for it. A
+    /// worker watches the sockets, because a thread sleeps in one place only.
+    fn listen(self: &Arc<Self>, work: Box<dyn Work>, deadline: Option<Instant>) -> Option<Box<dyn Work>> {
+        self.keep();
+        self.park(&mut |each| work.sources(&mut |socket, interest| each(socket, interest)), deadline);
+        let back = self.claim.give_back(work, Rest::Waiting(deadline));
+        match back {
+            Some(_) => self.unpark(),
+            None => self.context.pool.shared().ensure_watch(),
+        }
+        back
+    }
+
     /// Parks the work. It comes back if something happened meanwhile.
     pub(super) fn park_and_rest(
         self: &Arc<Self>,
@@ -340,7 +362,9 @@ impl Job for TaskCore {
             let back = match step.unwrap_or_else(|| Advance::Done(Err(internal()))) {
                 Advance::Done(outcome) => return self.conclude(work, Some(outcome)),
                 Advance::Streaming => self.claim.give_back(work, Rest::Held),
-                Advance::Park(deadline) => self.park_and_rest(work, deadline, Rest::Parked),
+                Advance::Park(deadline) | Advance::Listen(deadline) => {
+                    self.park_and_rest(work, deadline, Rest::Parked)
+                }
                 Advance::Wait(Some(deadline)) => {
                     self.park_and_rest(work, Some(deadline), Rest::Waiting(Some(deadline)))
                 }

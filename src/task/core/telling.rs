@@ -59,6 +59,47 @@ impl TaskCore {
         self.context.post(Subject::of(self), event);
     }
 
+    /// The request begins to go out, for the first time or anew, with a body of that length.
+    pub(crate) fn begin_sending(&self, length: Option<u64>) {
+        self.counts.begin_sending(length);
+        if self.observed.load(Ordering::Acquire) {
+            let mut shared = lock(&self.shared);
+            shared.sent = 0;
+            shared.sent_told = 0;
+        }
+    }
+
+    /// So much of the request's body went out in all. The delegate is told of it; of several pieces
+    /// in one, if it is slow.
+    pub(crate) fn has_sent(self: &Arc<Self>, total: u64) {
+        self.counts.sent.store(total, Ordering::Relaxed);
+        let Some(events) = self.events() else { return };
+        {
+            let mut shared = lock(&self.shared);
+            shared.sent = total;
+            if std::mem::replace(&mut shared.sent_queued, true) {
+                return;
+            }
+        }
+        let core = Arc::clone(self);
+        self.post(Box::new(move || {
+            let (count, total) = {
+                let mut shared = lock(&core.shared);
+                shared.sent_queued = false;
+                let (before, total) = (shared.sent_told, shared.sent);
+                shared.sent_told = total;
+                (total.saturating_sub(before), total)
+            };
+            // Nothing if it is sent anew meanwhile.
+            if count > 0 && core.is_told() {
+                let expected = core.counts.to_send().flatten();
+                contain(|| {
+                    core.within_event(|| events.did_send_body_data(&core, count, total, expected));
+                });
+            }
+        }));
+    }
+
     /// Hands a piece of the body to the delegate. What it does not want is collected.
     pub(crate) fn tell_data(self: &Arc<Self>, events: Arc<dyn Events>, data: Bytes, limit: usize) {
         // What it costs, which is more than its bytes if there are few of them.

@@ -1,7 +1,9 @@
+use crate::body::Source;
 use crate::error::{Error, ErrorKind};
 use crate::http1::framing::{Framing, MessageFraming, Persistence, framing};
 use crate::http1::head::{Limits, ParsedHead};
-use crate::library::exchange::http1::{Body, Exchange, Head, Sending};
+use crate::library::exchange::http1::{Body, Exchange, Head};
+use crate::library::exchange::outgoing::{Outgoing, Sending};
 use crate::pieces::Sizes;
 use crate::proto::coding::Decoder;
 use crate::sys::Patience;
@@ -126,8 +128,9 @@ fn compare(whole: &Outcome, split: &Outcome, end: End) {
 /// One exchange, as the loader carries it on.
 fn run(method: &Method, script: Script, way: Way) -> Outcome {
     let (connection, permit, fate) = connect(script);
-    let request = (b"GET / HTTP/1.1\r\nHost: example.com\r\n\r\n".to_vec(), bytes::Bytes::new());
-    let mut exchange = Exchange::new(connection, permit, request.0, request.1, false, LIMITS);
+    let head = b"GET / HTTP/1.1\r\nHost: example.com\r\n\r\n".to_vec();
+    let request = Outgoing::new(head, Source::default());
+    let mut exchange = Exchange::new(connection, permit, request, false, LIMITS);
     let mut outcome = Outcome {
         head: None,
         framing: None,

@@ -7,13 +7,16 @@
 
 #[path = "../../../src"]
 mod library {
+    pub(crate) mod body;
     pub(crate) mod error;
     pub(crate) mod head;
     pub(crate) mod header;
     pub(crate) mod proto;
+    pub(crate) mod sync;
 
     pub(crate) mod exchange {
         pub(crate) mod http1;
+        pub(crate) mod outgoing;
     }
 
     pub(crate) mod resume {
@@ -24,7 +27,7 @@ mod library {
 
 // Where those files expect each other to be, and a script in place of a connection.
 use library::proto::{http1, redirect};
-use library::{error, head, header, proto};
+use library::{body, error, head, header, proto, sync};
 use wire::{connection, sys};
 
 /// What they name of files and requests that are not included.

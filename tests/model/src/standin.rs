@@ -5,6 +5,11 @@ pub(crate) mod challenge {
     pub(crate) struct ChallengeDisposition;
 }
 
+pub(crate) mod body {
+    #[derive(Clone, Debug)]
+    pub struct Body;
+}
+
 pub(crate) mod configuration {
     pub(crate) struct Configuration;
 }

@@ -1,0 +1,128 @@
+//! Files as bodies, and parts of files.
+
+use super::pipe::failed;
+use crate::error::{Error, ErrorKind, Result};
+use crate::sync::Arc;
+use std::fs::{File, Metadata};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::Path;
+
+/// How much is read at a time.
+const PIECE: usize = 256 * 1024;
+
+/// A file, or a part of one.
+#[derive(Clone, Debug)]
+pub(crate) struct FileBody {
+    pub(crate) path: Arc<Path>,
+    pub(crate) start: u64,
+    /// Where it ends, if not at the end of the file.
+    pub(crate) end: Option<u64>,
+}
+
+impl FileBody {
+    /// The length, if it is known without looking.
+    pub(crate) fn len(&self) -> Option<u64> {
+        self.end.map(|end| end.saturating_sub(self.start))
+    }
+
+    pub(crate) fn is_whole(&self) -> bool {
+        self.start == 0 && self.end.is_none()
+    }
+
+    /// Whether it is a file that ends, which a FIFO or a terminal is not.
+    pub(crate) fn is_regular(&self) -> Result<bool> {
+        let metadata = std::fs::metadata(&self.path).map_err(|error| self.error(error))?;
+        self.check(&metadata)?;
+        Ok(metadata.is_file())
+    }
+
+    /// Opens it. From here on its length is fixed.
+    pub(crate) fn open(&self) -> Result<FileSource> {
+        let mut file = File::open(&self.path).map_err(|error| self.error(error))?;
+        let metadata = file.metadata().map_err(|error| self.error(error))?;
+        self.check(&metadata)?;
+        let size = metadata.len();
+        let end = self.end.unwrap_or(size);
+        if self.start > end || end > size {
+            return Err(failed(&format!(
+                "sending {}: bytes {} to {end} were asked for, and it has {size}",
+                self.path.display(),
+                self.start
+            )));
+        }
+        if self.start > 0 {
+            file.seek(SeekFrom::Start(self.start)).map_err(|error| self.error(error))?;
+        }
+        let length = end - self.start;
+        Ok(FileSource { body: self.clone(), file, size, length, left: length })
+    }
+
+    fn check(&self, metadata: &Metadata) -> Result<()> {
+        if metadata.is_dir() {
+            return Err(self.error(io::ErrorKind::IsADirectory.into()));
+        }
+        if !metadata.is_file() && !self.is_whole() {
+            return Err(failed(&format!(
+                "sending a part of {}, which is no regular file",
+                self.path.display()
+            )));
+        }
+        Ok(())
+    }
+
+    fn error(&self, error: io::Error) -> Error {
+        Error::file(ErrorKind::CannotOpenFile, "opening the body", &self.path, error)
+    }
+}
+
+/// A file that is being sent.
+#[derive(Debug)]
+pub(crate) struct FileSource {
+    body: FileBody,
+    file: File,
+    /// The size of the file when it was opened.
+    size: u64,
+    length: u64,
+    left: u64,
+}
+
+impl FileSource {
+    pub(crate) fn len(&self) -> u64 {
+        self.length
+    }
+
+    /// Reads the next piece. False when there is no more.
+    pub(crate) fn next(&mut self, buffer: &mut Vec<u8>) -> Result<bool> {
+        buffer.clear();
+        if self.left == 0 {
+            return Ok(false);
+        }
+        let want = self.left.min(PIECE as u64);
+        buffer.reserve_exact(usize::try_from(want).unwrap_or(PIECE));
+        let read = (&mut self.file).take(want).read_to_end(buffer);
+        let count = read.map_err(|error| {
+            let path = self.body.path.display();
+            failed(&format!("reading {path}")).with_source(error)
+        })? as u64;
+        if count < want {
+            let (sent, path) = (self.length - self.left + count, self.body.path.display());
+            let length = self.length;
+            return Err(failed(&format!(
+                "sending {path}: it became shorter meanwhile; {length} bytes were announced, and there are {sent}"
+            )));
+        }
+        self.left -= count;
+        // The last piece completes the message: only what is still as it was announced may.
+        if self.left == 0 && self.body.end.is_none() {
+            let size = self.file.metadata().map_or(self.size, |metadata| metadata.len());
+            if size != self.size {
+                return Err(failed(&format!(
+                    "sending {}: it changed meanwhile, from {} bytes to {size}",
+                    self.body.path.display(),
+                    self.size
+                )));
+            }
+        }
+        Ok(true)
+    }
+}
