@@ -292,22 +292,26 @@ fn without_a_delegate_too() {
 fn calls_do_not_pile_up() {
     let queue = DelegateQueue::manual();
     let session = Session::builder().configuration(configuration()).delegate_queue(queue.clone()).build();
-    let gate = Gate::new();
-    let of_reply = gate.clone();
+    let gates: [Gate; 5] = std::array::from_fn(|_| Gate::new());
+    let of_reply = gates.clone();
     let server = Server::start(move |_| {
-        let pieces = (1..=50).map(|piece| At::After(piece * 1000));
-        Reply::ok(pattern(WHOLE))
-            .then(Fault::Split(pieces.collect()))
-            .then(Fault::GateAt(At::After(HALF), of_reply.clone()))
+        of_reply.iter().enumerate().fold(Reply::ok(pattern(WHOLE)), |reply, (index, gate)| {
+            reply.then(Fault::GateAt(At::After((index + 1) * HALF / 5), gate.clone()))
+        })
     });
     let told = Told::new();
     let task = session.data_task(server.url("/")).on_progress(Duration::ZERO, told.handler());
     task.resume();
+    let [before @ .., last] = &gates;
+    for (index, gate) in before.iter().enumerate() {
+        eventually("a piece", || task.progress().received == ((index + 1) * HALF / 5) as u64);
+        gate.open();
+    }
     eventually("half of the body", || task.progress().received == HALF as u64);
     assert!(queue.run_next(PATIENCE));
     assert_eq!(completed(&told.all()), [HALF as u64], "it sees what there is when it runs");
     assert!(queue.run_pending() <= 1, "one call, however many pieces, and one for the last of them");
-    gate.open();
+    last.open();
     eventually("all of the body", || task.progress().received == WHOLE as u64);
     while !told.all().last().is_some_and(Progress::is_finished) {
         assert!(queue.run_next(PATIENCE));
