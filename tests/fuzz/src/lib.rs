@@ -34,6 +34,12 @@ use library::proto::{http1, redirect};
 use library::{body, download, error, head, header, proto, sync};
 use wire::{connection, sys};
 
+mod local {
+    pub(crate) fn mime_for_extension(_: &str) -> Option<&'static str> {
+        None
+    }
+}
+
 mod check_chunked;
 mod check_coding;
 mod check_exchange;
