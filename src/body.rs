@@ -5,11 +5,13 @@
 //! joined to the source by a bounded pipe.
 
 mod file;
+mod multipart;
 mod pipe;
 mod source;
 mod stream;
 mod writer;
 
+pub use multipart::{Multipart, Part};
 pub(crate) use source::{Host, Next, Source};
 pub(crate) use stream::exhausted;
 pub use writer::BodyWriter;
@@ -33,6 +35,7 @@ use stream::Stream;
 /// | [`bytes`](Body::bytes), `From` strings and vectors | known | yes |
 /// | [`file`](Body::file), [`file_range`](Body::file_range) | taken from the open file | yes |
 /// | [`from_fn`](Body::from_fn) | [`with_length`](Body::with_length), or chunked | yes |
+/// | `From` a [`Multipart`] form | known if that of each part is | if each part can |
 /// | [`reader`](Body::reader), [`writer`](Body::writer) | [`with_length`](Body::with_length), or chunked | no |
 ///
 /// A body is sent again when a redirect keeps it (307, 308), and when a kept-alive connection turns
@@ -197,6 +200,11 @@ impl Body {
             BodyKind::Bytes(bytes) => Some(bytes),
             _ => None,
         }
+    }
+
+    /// Several bodies, one after the other.
+    pub(crate) fn parts(parts: Vec<Body>) -> Self {
+        Body::of(BodyKind::Parts(parts.into()))
     }
 
     /// A body that the delegate is asked for.

@@ -100,7 +100,7 @@ mod task;
 #[cfg(feature = "tls")]
 mod tls;
 
-pub use body::{Body, BodyWriter};
+pub use body::{Body, BodyWriter, Multipart, Part};
 pub use bytes::Bytes;
 pub use challenge::{
     AuthenticationMethod, Challenge, ChallengeDisposition, Credential, Persistence, ProtectionSpace,

@@ -4,7 +4,7 @@
 pub(crate) mod authorization;
 mod target;
 
-use crate::body::Body;
+use crate::body::{Body, Multipart};
 use crate::error::{Error, ErrorKind, Result, redacted};
 use crate::header::{self, quoted};
 use crate::retry::RetryPolicy;
@@ -255,6 +255,25 @@ impl Request {
             form.append_pair(name.as_ref(), &value.to_string());
         }
         self.content_type("application/x-www-form-urlencoded").body(form.finish())
+    }
+
+    /// Sets the body to a form with files, and `Content-Type` to `multipart/form-data` with its
+    /// boundary (RFC 7578), whatever it was.
+    ///
+    /// ```
+    /// use urlsession::{Multipart, Request};
+    ///
+    /// let form = Multipart::new().text("title", "Holidays").file("picture", "beach.jpg");
+    /// let request = Request::post("https://example.com/pictures").multipart(form);
+    /// assert!(request.get_header("content-type").unwrap().starts_with("multipart/form-data; boundary="));
+    /// ```
+    pub fn multipart(self, form: Multipart) -> Self {
+        self.attempt(|request| {
+            let value = form.content_type()?;
+            header::insert(&mut request.headers, CONTENT_TYPE, value)?;
+            request.body = form.into();
+            Ok(())
+        })
     }
 
     /// Sets the body to a value as JSON, and `Content-Type` to `application/json`, unless there is

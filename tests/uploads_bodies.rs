@@ -11,7 +11,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use support::harness::aside;
 use support::{Fault, PATIENCE, Received, Reply, Server, error_within, every_way, over_both, pattern};
-use urlsession::{Body, Delegate, DelegateQueue, Error, ErrorKind, Request, Session, TaskEvent};
+use urlsession::{
+    Body, Delegate, DelegateQueue, Error, ErrorKind, Multipart, Part, Request, Session, TaskEvent,
+};
 
 const LARGE: usize = 3_000_000;
 
@@ -664,4 +666,63 @@ fn many_uploads_at_once() {
         }
         assert!(server.requests().iter().all(|request| request.body_mismatch().is_none()));
     });
+}
+
+#[test]
+fn forms_of_files_and_streams() {
+    every_way(redirecting(307), |client| {
+        let file = Scratch::new(&pattern(LARGE));
+        let empty = Scratch::new(b"");
+        let form = |stream: Body| {
+            Multipart::new()
+                .text("title", "Grüße")
+                .file("file", &file.0)
+                .file("empty", &empty.0)
+                .part(Part::new("stream", stream).file_name("s.json"))
+                .text("end", "")
+        };
+        let stream = || Body::from_fn(|| Ok(Cursor::new(pattern(100_000))));
+        for (body, framing) in [(stream().with_length(100_000), "length"), (stream(), "chunked")] {
+            let form = form(body);
+            let boundary = form.boundary().to_owned();
+            // Each part is read again after the redirect.
+            client.send(Request::post(client.server.url("/from")).multipart(form)).unwrap();
+            let request = client.server.requests().pop().unwrap();
+            assert_eq!(request.header("content-length").is_some(), framing == "length");
+            let content_type = format!("multipart/form-data; boundary={boundary}");
+            assert_eq!(request.header("content-type"), Some(content_type.as_str()));
+            let body = request.body();
+            let separator = format!("--{boundary}");
+            let parts = split(&body, separator.as_bytes());
+            assert_eq!(parts.len(), 7, "five between six");
+            let content = |index: usize| {
+                let part = parts[index];
+                let at = part.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
+                &part[at..part.len() - 2]
+            };
+            assert_eq!(content(1), "Grüße".as_bytes());
+            assert!(content(2) == pattern(LARGE));
+            assert_eq!(content(3), b"");
+            assert!(content(4) == pattern(100_000));
+            assert!(parts[4].starts_with(
+                b"\r\nContent-Disposition: form-data; name=\"stream\"; filename=\"s.json\"\r\n\
+                  Content-Type: application/json\r\n\r\n"
+            ));
+            assert_eq!(content(5), b"");
+            assert_eq!(parts[6], b"--\r\n");
+        }
+        let missing = form(Body::file("/nonexistent"));
+        let error = client.send(Request::post(client.server.url("/")).multipart(missing)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::FileDoesNotExist, "{error}");
+    });
+}
+
+fn split<'a>(mut bytes: &'a [u8], separator: &[u8]) -> Vec<&'a [u8]> {
+    let mut parts = Vec::new();
+    while let Some(at) = bytes.windows(separator.len()).position(|window| window == separator) {
+        parts.push(&bytes[..at]);
+        bytes = &bytes[at + separator.len()..];
+    }
+    parts.push(bytes);
+    parts
 }

@@ -111,8 +111,7 @@ impl Loader {
             self.tries.reached = reached;
         }
         let request = self.request(core);
-        let repeatable =
-            self.policy(core).allows(request.get_method()) && request.get_body().as_bytes().is_some();
+        let repeatable = self.policy(core).allows(request.get_method()) && !request.get_body().is_spent();
         repeatable && !self.tries.shown && !core.is_settled()
     }
 

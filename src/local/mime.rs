@@ -2,7 +2,7 @@
 //! registry of IANA, and where that has none (`x-`), by the one in common use.
 
 /// The media type of an extension, in whatever case it is.
-pub(super) fn for_extension(extension: &str) -> Option<&'static str> {
+pub(crate) fn for_extension(extension: &str) -> Option<&'static str> {
     let extension = extension.to_ascii_lowercase();
     let index = TYPES.binary_search_by(|(known, _)| (*known).cmp(&extension)).ok()?;
     TYPES.get(index).map(|(_, media_type)| *media_type)

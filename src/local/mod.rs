@@ -7,6 +7,7 @@ pub(crate) mod file;
 mod mime;
 
 pub(crate) use file::FileBody;
+pub(crate) use mime::for_extension as mime_for_extension;
 
 use crate::error::{Error, ErrorKind, Result};
 use bytes::Bytes;

@@ -42,6 +42,12 @@ mod resume {
     pub struct ResumeData;
 }
 
+mod local {
+    pub(crate) fn mime_for_extension(_: &str) -> Option<&'static str> {
+        None
+    }
+}
+
 mod check_chunked;
 mod check_coding;
 mod check_exchange;
