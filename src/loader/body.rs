@@ -219,11 +219,11 @@ impl Loader {
                     if self.was_suspended(core) {
                         return Ok(Flow::Go(Step::Body(receiving)));
                     }
-                    self.check(true, core, &|loader| {
+                    let pause = receiving.incoming.pause();
+                    self.check(!matches!(pause, Pause::Answer), core, &|loader| {
                         format!("receiving the body from {}", loader.authority(core))
                     })?;
                     receiving.incoming.rest();
-                    let pause = receiving.incoming.pause();
                     return Ok(Flow::Stay(Step::Body(receiving), pause));
                 }
             }
@@ -300,12 +300,14 @@ impl Loader {
                         self.step = Step::Body(receiving);
                         return Ok(ReadStep::Wait(None));
                     }
-                    self.check(true, core, &|loader| {
+                    let pause = receiving.incoming.pause();
+                    let idle = !matches!(pause, Pause::Answer);
+                    self.check(idle, core, &|loader| {
                         format!("receiving the body from {}", loader.authority(core))
                     })?;
                     receiving.incoming.rest();
-                    let deadline = self.clock.deadline(true);
-                    let step = match receiving.incoming.pause() {
+                    let deadline = self.clock.deadline(idle);
+                    let step = match pause {
                         Pause::Io => ReadStep::Park(deadline),
                         _ => ReadStep::Wait(deadline),
                     };
@@ -410,6 +412,12 @@ impl Receiving {
     /// Collects what there is in memory.
     fn collect(&mut self, patience: Patience) -> Result<Body> {
         if self.decoder.is_none() {
+            if let Some(whole) = self.incoming.take_whole() {
+                self.decoded += whole.len() as u64;
+                self.collected = whole.into();
+                self.ended = true;
+                return Ok(Body::Piece);
+            }
             let direct = self.incoming.direct();
             if direct > 0 {
                 self.reserve(direct)?;

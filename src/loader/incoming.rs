@@ -2,16 +2,19 @@
 //! front for those who take it.
 
 use super::Pause;
+use super::local::Local;
 use crate::error::Result;
 use crate::exchange::http1::{Body, Exchange};
 use crate::sync::Arc;
 use crate::sys::{Interest, Patience, Socket};
+use bytes::Bytes;
 use http::HeaderMap;
 use std::time::Instant;
 
 /// See the module's documentation.
 pub(super) enum Incoming {
     Http1(Box<Exchange>),
+    Local(Local),
 }
 
 impl Incoming {
@@ -19,6 +22,7 @@ impl Incoming {
     pub(super) fn exchange(&mut self) -> Option<&mut Exchange> {
         match self {
             Incoming::Http1(exchange) => Some(exchange),
+            Incoming::Local(_) => None,
         }
     }
 
@@ -26,6 +30,7 @@ impl Incoming {
     pub(super) fn source(&self) -> Option<(&Arc<Socket>, Interest)> {
         match self {
             Incoming::Http1(exchange) => Some((exchange.connection().socket(), exchange.interest())),
+            Incoming::Local(_) => None,
         }
     }
 
@@ -33,6 +38,15 @@ impl Incoming {
     pub(super) fn pause(&self) -> Pause {
         match self {
             Incoming::Http1(_) => Pause::Io,
+            Incoming::Local(local) => local.pause(),
+        }
+    }
+
+    /// Everything, if it is in memory as a whole.
+    pub(super) fn take_whole(&mut self) -> Option<Bytes> {
+        match self {
+            Incoming::Http1(_) => None,
+            Incoming::Local(local) => local.take_whole(),
         }
     }
 
@@ -40,6 +54,7 @@ impl Incoming {
     pub(super) fn receive_piece(&mut self, patience: Patience) -> Result<Body> {
         match self {
             Incoming::Http1(exchange) => exchange.receive_piece(patience),
+            Incoming::Local(local) => local.receive_piece(patience),
         }
     }
 
@@ -47,6 +62,7 @@ impl Incoming {
     pub(super) fn piece(&self) -> &[u8] {
         match self {
             Incoming::Http1(exchange) => exchange.piece(),
+            Incoming::Local(local) => local.piece(),
         }
     }
 
@@ -54,6 +70,7 @@ impl Incoming {
     pub(super) fn take(&mut self, count: usize) {
         match self {
             Incoming::Http1(exchange) => exchange.take(count),
+            Incoming::Local(local) => local.take(count),
         }
     }
 
@@ -61,6 +78,7 @@ impl Incoming {
     pub(super) fn direct(&self) -> u64 {
         match self {
             Incoming::Http1(exchange) => exchange.direct(),
+            Incoming::Local(local) => local.direct(),
         }
     }
 
@@ -68,6 +86,7 @@ impl Incoming {
     pub(super) fn remaining(&self) -> u64 {
         match self {
             Incoming::Http1(exchange) => exchange.remaining(),
+            Incoming::Local(local) => local.remaining(),
         }
     }
 
@@ -75,6 +94,7 @@ impl Incoming {
     pub(super) fn receive_vec(&mut self, target: &mut Vec<u8>, patience: Patience) -> Result<(Body, usize)> {
         match self {
             Incoming::Http1(exchange) => exchange.receive_vec(target, patience),
+            Incoming::Local(local) => local.receive_vec(target, patience),
         }
     }
 
@@ -82,6 +102,7 @@ impl Incoming {
     pub(super) fn receive_slice(&mut self, target: &mut [u8], patience: Patience) -> Result<(Body, usize)> {
         match self {
             Incoming::Http1(exchange) => exchange.receive_slice(target, patience),
+            Incoming::Local(local) => local.receive_slice(target, patience),
         }
     }
 
@@ -89,6 +110,7 @@ impl Incoming {
     pub(super) fn is_done(&self) -> bool {
         match self {
             Incoming::Http1(exchange) => exchange.is_done(),
+            Incoming::Local(local) => local.is_done(),
         }
     }
 
@@ -96,6 +118,7 @@ impl Incoming {
     pub(super) fn take_received(&mut self) -> bool {
         match self {
             Incoming::Http1(exchange) => exchange.take_received(),
+            Incoming::Local(local) => local.take_received(),
         }
     }
 
@@ -103,12 +126,14 @@ impl Incoming {
     pub(super) fn body_received(&self) -> u64 {
         match self {
             Incoming::Http1(exchange) => exchange.body_received(),
+            Incoming::Local(local) => local.body_received(),
         }
     }
 
     pub(super) fn take_trailers(&mut self) -> Option<HeaderMap> {
         match self {
             Incoming::Http1(exchange) => exchange.take_trailers(),
+            Incoming::Local(_) => None,
         }
     }
 
@@ -116,6 +141,7 @@ impl Incoming {
     pub(super) fn rest(&mut self) {
         match self {
             Incoming::Http1(exchange) => exchange.rest(),
+            Incoming::Local(_) => {}
         }
     }
 
@@ -126,6 +152,7 @@ impl Incoming {
                 exchange.persistent &= reusable;
                 exchange.finish(now);
             }
+            Incoming::Local(_) => {}
         }
     }
 }

@@ -15,6 +15,7 @@ mod connect;
 mod converse;
 mod download;
 mod incoming;
+mod local;
 mod prepare;
 mod redirect;
 mod retry;
@@ -29,6 +30,7 @@ use crate::error::{Error, Result};
 use crate::exchange::http1::Exchange;
 use crate::head::ResponseHead;
 use crate::metrics::{TaskMetrics, TransactionMetrics};
+use crate::protocol::Load;
 use crate::request::Request;
 use crate::response::{Content, Response};
 use crate::sync::{Arc, Mutex, lock};
@@ -37,6 +39,7 @@ use crate::task::core::{Advance, Events, Mode, Outcome, ReadStep, TaskCore, Work
 use body::Receiving;
 use clock::Clock;
 use download::Downloading;
+use incoming::Incoming;
 
 /// See the module's documentation.
 pub(crate) struct Loader {
@@ -59,6 +62,8 @@ pub(crate) struct Loader {
 /// Where the task stands.
 enum Step {
     Prepare,
+    /// A protocol of the program's is to answer.
+    Protocol(Load),
     Acquire(Option<Ticket>),
     Resolve(Permit),
     Dial(Dial, Permit),
@@ -66,7 +71,7 @@ enum Step {
     Handshake(Box<Connection>, Permit, Interest),
     Converse(Box<Exchange>, Interest),
     /// The delegate is asked about a redirect.
-    Redirecting(Box<Exchange>, Arc<ResponseHead>, Box<Request>),
+    Redirecting(Incoming, Arc<ResponseHead>, Box<Request>),
     /// The delegate is asked about the response.
     Responding(Box<Receiving>),
     Body(Box<Receiving>),
@@ -152,7 +157,7 @@ impl Loader {
                     return match pause {
                         Pause::Io => Advance::Park(self.clock.deadline(true)),
                         Pause::Event => {
-                            Advance::Wait(self.clock.deadline(matches!(self.step, Step::Resolve(_))))
+                            Advance::Wait(self.clock.deadline(!matches!(self.step, Step::Acquire(_))))
                         }
                         Pause::Answer => Advance::Wait(self.clock.deadline(false)),
                         Pause::Yield => Advance::Yield,
@@ -166,14 +171,15 @@ impl Loader {
 
     fn next(&mut self, step: Step, core: &Arc<TaskCore>, mode: Mode) -> Result<Flow> {
         match step {
-            Step::Prepare => self.prepare(core),
+            Step::Prepare => self.prepare(core, mode),
+            Step::Protocol(load) => self.protocol(load, core),
             Step::Acquire(ticket) => self.acquire(ticket, core),
             Step::Resolve(permit) => self.resolve(permit, core),
             Step::Dial(dial, permit) => self.dial(dial, permit, core),
             #[cfg(feature = "tls")]
             Step::Handshake(connection, permit, _) => self.handshake(connection, permit, core, mode),
             Step::Converse(exchange, _) => self.converse(exchange, core, mode),
-            Step::Redirecting(exchange, head, request) => self.redirecting(exchange, head, request, core),
+            Step::Redirecting(incoming, head, request) => self.redirecting(incoming, head, request, core),
             Step::Responding(receiving) => self.responding(receiving, core),
             Step::Body(receiving) => self.body(receiving, core, mode),
             Step::Delivering(head) => self.deliver(head, core),
