@@ -3,6 +3,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::header;
+use crate::protocol::Protocol;
 use crate::resolver::Resolver;
 use crate::retry::RetryPolicy;
 #[cfg(feature = "tls")]
@@ -18,7 +19,7 @@ use std::time::Duration;
 /// Methods that set a property take and give back the configuration, and have the plain name; the
 /// property is read by the same name behind `get_`. A session copies its configuration when it is
 /// made, and a clone has nothing to do with what it was made of, except that they share a
-/// [`resolver`](Configuration::resolver).
+/// [`resolver`](Configuration::resolver) and [`protocol`](Configuration::protocol)s.
 ///
 /// Nothing here fails. What is malformed is remembered: [`check`](Configuration::check) tells it,
 /// and every task of a session with such a configuration fails with it.
@@ -61,6 +62,7 @@ pub struct Configuration {
     pub(crate) maximum_headers: usize,
     pub(crate) download_directory: Option<PathBuf>,
     pub(crate) resolver: Option<Arc<dyn Resolver>>,
+    protocols: Vec<Arc<dyn Protocol>>,
     #[cfg(feature = "tls")]
     pub(crate) tls: TlsProperties,
     /// The first thing that was wrong.
@@ -112,6 +114,7 @@ impl Default for Configuration {
             maximum_headers: 256,
             download_directory: None,
             resolver: None,
+            protocols: Vec::new(),
             #[cfg(feature = "tls")]
             tls: TlsProperties {
                 minimum_version: TlsVersion::Tls12,
@@ -368,6 +371,20 @@ impl Configuration {
         self.resolver.as_ref()
     }
 
+    /// Adds a loader of the program's own, for a scheme of its own or in place of a server. Those that were
+    /// added first are asked first, and all before what is built in. `protocolClasses`.
+    ///
+    /// Clones of the configuration share it.
+    pub fn protocol(mut self, protocol: impl Protocol) -> Self {
+        self.protocols.push(Arc::new(protocol));
+        self
+    }
+
+    /// The loaders that were added.
+    pub fn get_protocols(&self) -> &[Arc<dyn Protocol>] {
+        &self.protocols
+    }
+
     /// Does something that can go wrong, and keeps the first error.
     fn attempt(mut self, change: impl FnOnce(&mut Self) -> Result<()>) -> Self {
         if let Err(error) = change(&mut self) {
@@ -495,7 +512,8 @@ impl fmt::Debug for Configuration {
             .field("maximum_header_bytes", &self.maximum_header_bytes)
             .field("maximum_headers", &self.maximum_headers)
             .field("download_directory", &self.get_download_directory())
-            .field("resolver", &self.resolver);
+            .field("resolver", &self.resolver)
+            .field("protocols", &self.protocols.len());
         #[cfg(feature = "tls")]
         shown.field("tls", &self.tls);
         shown.field("error", &self.error).finish()

@@ -62,6 +62,9 @@ pub enum ResourceFetchType {
     ServerPush,
     /// From the cache, without asking the server.
     LocalCache,
+    /// From the URL itself, from a file, or from a [`Protocol`](crate::Protocol) of the program's own.
+    /// URLSession has no such value.
+    Local,
 }
 
 /// One request and its response: each redirect, each round of authentication, and each answer of

@@ -106,13 +106,19 @@ impl Request {
     /// # Errors
     ///
     /// [`ErrorKind::BadUrl`] for what is malformed, [`ErrorKind::UnsupportedUrl`] for a scheme
-    /// that nothing loads.
+    /// that nothing loads but a [`Protocol`](crate::Protocol) of the program's own, if it has one.
     pub fn check(&self) -> Result<&Url> {
+        let url = self.well_formed()?;
+        target::loadable(url)?;
+        Ok(url)
+    }
+
+    /// What is wrong with the request, whoever loads it.
+    pub(crate) fn well_formed(&self) -> Result<&Url> {
         let url = self.url.as_ref().map_err(Error::clone)?;
         if let Some(error) = &self.error {
             return Err(error.clone());
         }
-        target::loadable(url)?;
         Ok(url)
     }
 

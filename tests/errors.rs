@@ -84,16 +84,15 @@ fn urls_that_are_none() {
 
 #[test]
 fn schemes_that_nothing_loads() {
-    for url in ["gopher://example.com/", "ftp://example.com/", "file:///etc/passwd", "mailto:me@example.com"]
-    {
+    for url in ["gopher://example.com/", "ftp://example.com/", "mailto:me@example.com"] {
         let error = error_of(url);
         let scheme = url.split(':').next().expect("a scheme");
-        says(&error, UnsupportedUrl, &[scheme, "http and https"]);
+        says(&error, UnsupportedUrl, &[scheme, "http, https, data and file"]);
         assert_eq!(error.code(), -1002);
     }
     says(&error_of("localhost:8080/x"), UnsupportedUrl, &["did you mean `http://localhost:8080/x`?"]);
     // What was meant may be another thing: a user name and a password, without a scheme.
-    for url in ["data:text/plain,secret", "me:secret@example.com/x", "me:secret@example.com/?secret"] {
+    for url in ["date:text/plain,secret", "me:secret@example.com/x", "me:secret@example.com/?secret"] {
         let error = error_of(url);
         assert_eq!(error.kind(), UnsupportedUrl);
         assert!(!format!("{error} {error:?}").contains("secret"), "{error}");

@@ -263,3 +263,21 @@ fn a_thousand_mixed_tasks_leave_nothing() {
     });
     before.assert_restored();
 }
+
+#[test]
+fn waiting_for_what_is_local_starts_no_thread() {
+    let before = Before::now();
+    let path = std::env::temp_dir().join(format!("urlsession-leaks-{}", std::process::id()));
+    std::fs::write(&path, "abc").unwrap();
+    let url = urlsession::Url::from_file_path(&path).unwrap();
+    let session = Session::new(urlsession::Configuration::ephemeral());
+    assert_eq!(session.data_task(&url).wait().unwrap().bytes(), "abc");
+    assert_eq!(session.data_task("data:,x").wait_timeout(PATIENCE).unwrap().unwrap().bytes(), "x");
+    let mut text = String::new();
+    session.data_task(&url).open().unwrap().into_body().read_to_string(&mut text).unwrap();
+    assert_eq!(session.download_task(&url).wait().unwrap().status(), 200);
+    // They would stay for a while.
+    assert_eq!(process::threads_named("urlsession"), before.threads);
+    assert_eq!(process::open_fds(), before.descriptors);
+    std::fs::remove_file(&path).unwrap();
+}

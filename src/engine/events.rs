@@ -142,6 +142,11 @@ impl Lane {
         if matches!(self.mode, Mode::Manual) {
             return true;
         }
+        self.is_run_here()
+    }
+
+    /// Whether the calling thread is inside an event.
+    pub(crate) fn is_run_here(&self) -> bool {
         lock(&self.state).runner == Some(thread::current().id())
     }
 

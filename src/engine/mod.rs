@@ -4,4 +4,5 @@ pub(crate) mod claim;
 pub(crate) mod events;
 pub(crate) mod pool;
 pub(crate) mod queue;
+pub(crate) mod starts;
 pub(crate) mod watch;

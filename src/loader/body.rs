@@ -225,12 +225,12 @@ impl Loader {
                         return Ok(Flow::Go(Step::Body(receiving)));
                     }
                     // While the user's code has nothing to send the peer may have nothing to say.
-                    let idle = !receiving.is_starved();
+                    let pause = receiving.incoming.pause();
+                    let idle = !receiving.is_starved() && !matches!(pause, Pause::Answer);
                     self.check(idle, core, &|loader| {
                         format!("receiving the body from {}", loader.authority(core))
                     })?;
                     receiving.incoming.rest();
-                    let pause = receiving.incoming.pause();
                     return Ok(Flow::Stay(Step::Body(receiving), pause));
                 }
             }
@@ -311,7 +311,8 @@ impl Loader {
                         return Ok(ReadStep::Wait(None));
                     }
                     // While the user's code has nothing to send the peer may have nothing to say.
-                    let idle = !receiving.is_starved();
+                    let pause = receiving.incoming.pause();
+                    let idle = !receiving.is_starved() && !matches!(pause, Pause::Answer);
                     self.check(idle, core, &|loader| {
                         format!("receiving the body from {}", loader.authority(core))
                     })?;
@@ -337,6 +338,7 @@ impl Loader {
         match receiving.incoming.pause() {
             Pause::Io => ReadStep::Park(self.clock.deadline(true)),
             Pause::Listen { idle } => ReadStep::Listen(self.clock.deadline(idle)),
+            Pause::Answer => ReadStep::Wait(self.clock.deadline(false)),
             _ => ReadStep::Wait(self.clock.deadline(true)),
         }
     }
@@ -432,6 +434,12 @@ impl Receiving {
     /// Collects what there is in memory.
     fn collect(&mut self, patience: Patience) -> Result<Body> {
         if self.decoder.is_none() {
+            if let Some(whole) = self.incoming.take_whole() {
+                self.decoded += whole.len() as u64;
+                self.collected = whole.into();
+                self.ended = true;
+                return Ok(Body::Piece);
+            }
             let direct = self.incoming.direct();
             if direct > 0 {
                 self.reserve(direct)?;

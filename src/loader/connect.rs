@@ -221,9 +221,13 @@ impl Loader {
         }
     }
 
-    /// `host:port`, for messages.
+    /// `host:port`, or the URL where it has none, for messages.
     pub(super) fn authority(&self, core: &Arc<TaskCore>) -> String {
-        self.host(core).map(|(host, port)| format!("{host}:{port}")).unwrap_or_default()
+        match (self.host(core), self.request(core).get_url()) {
+            (Ok((host, port)), _) => format!("{host}:{port}"),
+            (Err(_), Some(url)) => crate::error::redacted(url).to_string(),
+            (Err(_), None) => String::new(),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The request goes out, and heads come in until the final one is there.
 
+use super::incoming::Incoming;
 use super::{Flow, Loader, Pause, Step};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::http1::{Exchange, Head};
@@ -245,7 +246,7 @@ impl Loader {
             transaction.network_protocol_name =
                 Some(if version == Version::HTTP_10 { "http/1.0" } else { "http/1.1" });
         }
-        self.redirect_or_deliver(exchange, head, core)
+        self.redirect_or_deliver(Incoming::Http1(exchange), head, core)
     }
 
     /// The head as users see it.

@@ -2,16 +2,19 @@
 //! front for those who take it.
 
 use super::Pause;
+use super::local::Local;
 use crate::error::Result;
 use crate::exchange::http1::{Body, Exchange};
 use crate::sync::Arc;
 use crate::sys::{Interest, Patience, Socket};
+use bytes::Bytes;
 use http::HeaderMap;
 use std::time::Instant;
 
 /// See the module's documentation.
 pub(super) enum Incoming {
     Http1(Box<Exchange>),
+    Local(Local),
 }
 
 impl Incoming {
@@ -19,6 +22,7 @@ impl Incoming {
     pub(super) fn exchange(&mut self) -> Option<&mut Exchange> {
         match self {
             Incoming::Http1(exchange) => Some(exchange),
+            Incoming::Local(_) => None,
         }
     }
 
@@ -26,6 +30,7 @@ impl Incoming {
     pub(super) fn source(&self) -> Option<(&Arc<Socket>, Interest)> {
         match self {
             Incoming::Http1(exchange) => Some((exchange.connection().socket(), exchange.interest()?)),
+            Incoming::Local(_) => None,
         }
     }
 
@@ -34,6 +39,15 @@ impl Incoming {
         match self {
             Incoming::Http1(exchange) if exchange.is_starved() => Pause::Listen { idle: exchange.is_done() },
             Incoming::Http1(_) => Pause::Io,
+            Incoming::Local(local) => local.pause(),
+        }
+    }
+
+    /// Everything, if it is in memory as a whole.
+    pub(super) fn take_whole(&mut self) -> Option<Bytes> {
+        match self {
+            Incoming::Http1(_) => None,
+            Incoming::Local(local) => local.take_whole(),
         }
     }
 
@@ -41,6 +55,7 @@ impl Incoming {
     pub(super) fn receive_piece(&mut self, patience: Patience) -> Result<Body> {
         match self {
             Incoming::Http1(exchange) => exchange.receive_piece(patience),
+            Incoming::Local(local) => local.receive_piece(patience),
         }
     }
 
@@ -48,6 +63,7 @@ impl Incoming {
     pub(super) fn piece(&self) -> &[u8] {
         match self {
             Incoming::Http1(exchange) => exchange.piece(),
+            Incoming::Local(local) => local.piece(),
         }
     }
 
@@ -55,6 +71,7 @@ impl Incoming {
     pub(super) fn take(&mut self, count: usize) {
         match self {
             Incoming::Http1(exchange) => exchange.take(count),
+            Incoming::Local(local) => local.take(count),
         }
     }
 
@@ -62,6 +79,7 @@ impl Incoming {
     pub(super) fn direct(&self) -> u64 {
         match self {
             Incoming::Http1(exchange) => exchange.direct(),
+            Incoming::Local(local) => local.direct(),
         }
     }
 
@@ -69,6 +87,7 @@ impl Incoming {
     pub(super) fn remaining(&self) -> u64 {
         match self {
             Incoming::Http1(exchange) => exchange.remaining(),
+            Incoming::Local(local) => local.remaining(),
         }
     }
 
@@ -76,6 +95,7 @@ impl Incoming {
     pub(super) fn receive_vec(&mut self, target: &mut Vec<u8>, patience: Patience) -> Result<(Body, usize)> {
         match self {
             Incoming::Http1(exchange) => exchange.receive_vec(target, patience),
+            Incoming::Local(local) => local.receive_vec(target, patience),
         }
     }
 
@@ -83,6 +103,7 @@ impl Incoming {
     pub(super) fn receive_slice(&mut self, target: &mut [u8], patience: Patience) -> Result<(Body, usize)> {
         match self {
             Incoming::Http1(exchange) => exchange.receive_slice(target, patience),
+            Incoming::Local(local) => local.receive_slice(target, patience),
         }
     }
 
@@ -90,6 +111,7 @@ impl Incoming {
     pub(super) fn is_done(&self) -> bool {
         match self {
             Incoming::Http1(exchange) => exchange.is_done(),
+            Incoming::Local(local) => local.is_done(),
         }
     }
 
@@ -97,6 +119,7 @@ impl Incoming {
     pub(super) fn take_received(&mut self) -> bool {
         match self {
             Incoming::Http1(exchange) => exchange.take_received(),
+            Incoming::Local(local) => local.take_received(),
         }
     }
 
@@ -104,12 +127,14 @@ impl Incoming {
     pub(super) fn body_received(&self) -> u64 {
         match self {
             Incoming::Http1(exchange) => exchange.body_received(),
+            Incoming::Local(local) => local.body_received(),
         }
     }
 
     pub(super) fn take_trailers(&mut self) -> Option<HeaderMap> {
         match self {
             Incoming::Http1(exchange) => exchange.take_trailers(),
+            Incoming::Local(_) => None,
         }
     }
 
@@ -117,6 +142,7 @@ impl Incoming {
     pub(super) fn rest(&mut self) {
         match self {
             Incoming::Http1(exchange) => exchange.rest(),
+            Incoming::Local(_) => {}
         }
     }
 
@@ -127,6 +153,7 @@ impl Incoming {
                 exchange.persistent &= reusable;
                 exchange.finish(now);
             }
+            Incoming::Local(_) => {}
         }
     }
 }

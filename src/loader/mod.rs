@@ -15,6 +15,7 @@ mod connect;
 mod converse;
 mod download;
 mod incoming;
+mod local;
 mod prepare;
 mod redirect;
 mod retry;
@@ -31,6 +32,7 @@ use crate::error::{Error, Result};
 use crate::exchange::http1::Exchange;
 use crate::head::ResponseHead;
 use crate::metrics::{TaskMetrics, TransactionMetrics};
+use crate::protocol::Load;
 use crate::request::Request;
 use crate::response::{Content, Response};
 use crate::sync::{Arc, Mutex, lock};
@@ -39,6 +41,7 @@ use crate::task::core::{Advance, Events, Mode, Outcome, ReadStep, TaskCore, Work
 use body::Receiving;
 use clock::Clock;
 use download::Downloading;
+use incoming::Incoming;
 use std::time::Instant;
 
 /// See the module's documentation.
@@ -65,6 +68,8 @@ enum Step {
     Prepare,
     /// It failed, and is tried again then.
     Backoff(Instant),
+    /// A protocol of the program's is to answer.
+    Protocol(Load),
     /// The delegate is asked for the body.
     NeedBody,
     Acquire(Option<Ticket>),
@@ -74,7 +79,7 @@ enum Step {
     Handshake(Box<Connection>, Permit, Interest),
     Converse(Box<Exchange>, Interest),
     /// The delegate is asked about a redirect.
-    Redirecting(Box<Exchange>, Arc<ResponseHead>, Box<Request>),
+    Redirecting(Incoming, Arc<ResponseHead>, Box<Request>),
     /// The delegate is asked about the response.
     Responding(Box<Receiving>),
     Body(Box<Receiving>),
@@ -168,7 +173,7 @@ impl Loader {
                         Pause::Io => Advance::Park(self.clock.deadline(true)),
                         Pause::Listen { idle } => Advance::Listen(self.clock.deadline(idle)),
                         Pause::Event => {
-                            Advance::Wait(self.clock.deadline(matches!(self.step, Step::Resolve(_))))
+                            Advance::Wait(self.clock.deadline(!matches!(self.step, Step::Acquire(_) | Step::Backoff(_))))
                         }
                         Pause::Answer => Advance::Wait(self.clock.deadline(false)),
                         Pause::Yield => Advance::Yield,
@@ -185,8 +190,9 @@ impl Loader {
 
     fn next(&mut self, step: Step, core: &Arc<TaskCore>, mode: Mode) -> Result<Flow> {
         match step {
-            Step::Prepare => self.prepare(core),
+            Step::Prepare => self.prepare(core, mode),
             Step::Backoff(until) => self.back_off(until, core),
+            Step::Protocol(load) => self.protocol(load, core),
             Step::NeedBody => self.need_body(core),
             Step::Acquire(ticket) => self.acquire(ticket, core),
             Step::Resolve(permit) => self.resolve(permit, core),
@@ -194,7 +200,7 @@ impl Loader {
             #[cfg(feature = "tls")]
             Step::Handshake(connection, permit, _) => self.handshake(connection, permit, core, mode),
             Step::Converse(exchange, _) => self.converse(exchange, core, mode),
-            Step::Redirecting(exchange, head, request) => self.redirecting(exchange, head, request, core),
+            Step::Redirecting(incoming, head, request) => self.redirecting(incoming, head, request, core),
             Step::Responding(receiving) => self.responding(receiving, core),
             Step::Body(receiving) => self.body(receiving, core, mode),
             Step::Delivering(head) => self.deliver(head, core),

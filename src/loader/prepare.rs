@@ -5,24 +5,28 @@ use crate::body::Source;
 use crate::connection::idle::{Origin, Want};
 use crate::error::{Result, redacted};
 use crate::head::percent_decoded;
+use crate::local;
 use crate::metrics::{ResourceFetchType, TransactionMetrics};
 use crate::proto::http1::framing::Persistence;
 use crate::proto::http1::request::{BodyLength, TargetForm, encode_head};
+use crate::protocol;
 use crate::request::{Request, authorization};
 use crate::sync::Arc;
-use crate::task::core::TaskCore;
+use crate::task::core::{Mode, TaskCore};
 use http::header::{AUTHORIZATION, EXPECT};
 use http::{HeaderMap, HeaderValue};
 use std::borrow::Cow;
 use url::{Position, Url};
 
 impl Loader {
-    pub(super) fn prepare(&mut self, core: &Arc<TaskCore>) -> Result<Flow> {
+    pub(super) fn prepare(&mut self, core: &Arc<TaskCore>, mode: Mode) -> Result<Flow> {
         let now = self.clock.progress();
         self.prepare_download(core)?;
         let request = self.request(core);
         core.context.configuration.check()?;
-        request.check()?;
+        request.well_formed()?;
+        let protocol = protocol::find(core.context.configuration.get_protocols(), request)?;
+        let local = protocol.is_none() && local::is_local(request.check()?);
         let mut transaction = TransactionMetrics::new(now, request.get_method().clone());
         transaction.url.0 = request.get_url().cloned();
         transaction.resource_fetch_type = ResourceFetchType::NetworkLoad;
@@ -34,7 +38,11 @@ impl Loader {
         self.transactions.push(transaction);
         // A former exchange may have ended while it waited for `100 Continue`.
         self.clock.next_attempt = None;
-        self.with_body(core)
+        match protocol {
+            Some(protocol) => self.start_protocol(protocol, core),
+            None if local => self.find_local(core, mode),
+            None => self.with_body(core),
+        }
     }
 
     /// What kind of connection the request needs.

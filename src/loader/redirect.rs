@@ -1,14 +1,15 @@
 //! Redirects: whether to follow, with the delegate's say, and the change to the next request.
 
 use super::incoming::Incoming;
+use super::local::check_redirect;
 use super::prepare::url_credentials;
 use super::{Answer, Flow, Loader, Pause, Step};
 use crate::body::Body;
 use crate::disposition::RedirectDecision;
 use crate::error::{Error, ErrorKind, Result, redacted};
-use crate::exchange::http1::{self, Exchange};
+use crate::exchange::http1;
 use crate::head::ResponseHead;
-use crate::proto::redirect::{Asked, NewRequest, Redirect, Rules, redirect, same_origin};
+use crate::proto::redirect::{Asked, NewRequest, Redirect, Rules, check_downgrade, redirect, same_origin};
 use crate::request::Request;
 use crate::sync::Arc;
 use crate::sys::Patience;
@@ -24,31 +25,27 @@ const DRAIN: usize = 64 * 1024;
 impl Loader {
     pub(super) fn redirect_or_deliver(
         &mut self,
-        exchange: Box<Exchange>,
+        incoming: Incoming,
         head: ResponseHead,
         core: &Arc<TaskCore>,
     ) -> Result<Flow> {
         if let Some(step) = self.try_after(&head, core) {
-            self.leave(exchange, core)?;
+            self.leave(incoming, core);
             return Ok(Flow::Go(step));
         }
         if !head.status.is_redirection() {
-            return self.begin_response(Incoming::Http1(exchange), head, core);
+            return self.begin_response(incoming, head, core);
         }
         let request = self.request(core);
-        let configuration = &core.context.configuration;
         let asked = Asked {
             method: request.get_method(),
-            url: request.check()?,
+            url: request.well_formed()?,
             headers: request.get_headers(),
             has_body: !request.get_body().is_absent(),
         };
-        let rules = Rules {
-            allow_downgrade: configuration.allow_insecure_redirects,
-            strip_always: configuration.strip_authorization_on_redirect,
-        };
+        let rules = self.rules(core);
         let new = match redirect(&asked, head.status, &head.headers, rules)? {
-            Redirect::Deliver => return self.begin_response(Incoming::Http1(exchange), head, core),
+            Redirect::Deliver => return self.begin_response(incoming, head, core),
             Redirect::Follow(new) => new,
         };
         let own = match same_origin(asked.url, &new.url) && !has_credentials(&new.url) && !rules.strip_always
@@ -57,9 +54,42 @@ impl Loader {
             false => None,
         };
         let proposed = proposed(request, *new, own)?;
+        self.propose(incoming, head, proposed, core)
+    }
+
+    /// An own protocol says where to go.
+    pub(super) fn redirect_to(
+        &mut self,
+        incoming: Incoming,
+        head: ResponseHead,
+        proposed: Request,
+        core: &Arc<TaskCore>,
+    ) -> Result<Flow> {
+        check_redirect(self.request(core), &proposed)?;
+        let (from, to) = (self.request(core).well_formed()?, proposed.well_formed()?);
+        check_downgrade(from, to, self.rules(core))?;
+        self.propose(incoming, head, proposed, core)
+    }
+
+    fn rules(&self, core: &TaskCore) -> Rules {
+        let configuration = &core.context.configuration;
+        Rules {
+            allow_downgrade: configuration.allow_insecure_redirects,
+            strip_always: configuration.strip_authorization_on_redirect,
+        }
+    }
+
+    /// Follows it, if the delegate has nothing against it.
+    fn propose(
+        &mut self,
+        incoming: Incoming,
+        head: ResponseHead,
+        proposed: Request,
+        core: &Arc<TaskCore>,
+    ) -> Result<Flow> {
         let head = Arc::new(head);
         match core.events() {
-            None => self.follow(exchange, proposed, core),
+            None => self.follow(incoming, proposed, core),
             Some(events) => {
                 let (shown, asked) = (Arc::clone(&head), proposed.clone());
                 self.ask(
@@ -68,21 +98,21 @@ impl Loader {
                     move |events, core| Answer::Redirect(Box::new(events.will_redirect(core, &shown, asked))),
                     Answer::Redirect(Box::new(RedirectDecision::Follow(proposed.clone()))),
                 );
-                Ok(Flow::Go(Step::Redirecting(exchange, head, Box::new(proposed))))
+                Ok(Flow::Go(Step::Redirecting(incoming, head, Box::new(proposed))))
             }
         }
     }
 
     pub(super) fn redirecting(
         &mut self,
-        exchange: Box<Exchange>,
+        incoming: Incoming,
         head: Arc<ResponseHead>,
         proposed: Box<Request>,
         core: &Arc<TaskCore>,
     ) -> Result<Flow> {
         let Some(answer) = self.answered() else {
             self.check(false, core, &|_| "waiting for the delegate to decide on a redirect".into())?;
-            return Ok(Flow::Stay(Step::Redirecting(exchange, head, proposed), Pause::Answer));
+            return Ok(Flow::Stay(Step::Redirecting(incoming, head, proposed), Pause::Answer));
         };
         self.clock.touch();
         let decision = match answer {
@@ -90,16 +120,16 @@ impl Loader {
             _ => RedirectDecision::Follow(*proposed),
         };
         match decision {
-            RedirectDecision::Follow(request) => self.follow(exchange, request, core),
+            RedirectDecision::Follow(request) => self.follow(incoming, request, core),
             RedirectDecision::Stop => {
                 // The event that showed it may be about to let go of it.
                 let head = Arc::try_unwrap(head).unwrap_or_else(|shared| copied(&shared));
-                self.begin_response(Incoming::Http1(exchange), head, core)
+                self.begin_response(incoming, head, core)
             }
         }
     }
 
-    fn follow(&mut self, exchange: Box<Exchange>, request: Request, core: &Arc<TaskCore>) -> Result<Flow> {
+    fn follow(&mut self, mut incoming: Incoming, request: Request, core: &Arc<TaskCore>) -> Result<Flow> {
         let limit = self.request(core).redirect_limit.unwrap_or(core.context.configuration.redirect_limit);
         if self.redirects >= limit {
             let error = Error::new(
@@ -113,11 +143,12 @@ impl Loader {
                 None => error,
             });
         }
+        check_redirect(self.request(core), &request)?;
         self.redirects += 1;
         if let Some(url) = request.get_url() {
             log::debug!("task {}: redirected to {}", core.id, redacted(url));
         }
-        self.leave(exchange, core)?;
+        self.leave(incoming, core);
         core.set_current(request.clone());
         self.request = Some(request);
         self.retries.begin_anew();
@@ -125,18 +156,16 @@ impl Loader {
     }
 
     /// The response is not the one that counts.
-    fn leave(&mut self, mut exchange: Box<Exchange>, core: &Arc<TaskCore>) -> Result<()> {
+    fn leave(&mut self, mut incoming: Incoming, core: &Arc<TaskCore>) {
         let now = Instant::now();
-        let received = drain(&mut exchange)?;
+        let drained = drain(&mut incoming);
         if let Some(transaction) = self.measure() {
             transaction.response_end = Some(now);
-            transaction.response_body_bytes = received;
+            transaction.response_body_bytes = incoming.body_received();
         }
         self.uninterruptible(core);
         // Who cancelled just before has shut the connection down.
-        exchange.persistent &= !core.is_settled();
-        exchange.finish(now);
-        Ok(())
+        incoming.finish(drained && !core.is_settled(), now);
     }
 }
 
@@ -161,29 +190,26 @@ fn proposed(request: &Request, new: NewRequest, credentials: Option<HeaderValue>
     Ok(next)
 }
 
-/// Takes what is there of the body, without waiting for more.
-fn drain(exchange: &mut Exchange) -> Result<u64> {
+/// Takes what is there of the body, without waiting for more. False if that is nothing to go on from:
+/// what is wrong with the body of a redirect harms nobody but the connection.
+fn drain(incoming: &mut Incoming) -> bool {
     let mut taken = 0;
     while taken < DRAIN {
-        match exchange.receive_piece(Patience::Never) {
+        match incoming.receive_piece(Patience::Never) {
             Ok(http1::Body::Piece) => {
-                let count = exchange.piece().len();
-                exchange.take(count);
+                let count = incoming.piece().len();
+                incoming.take(count);
                 taken += count;
             }
             Ok(http1::Body::Framing) => {}
-            // What is wrong with the body of a redirect harms nobody but the connection.
             Ok(http1::Body::Nothing | http1::Body::End) => break,
-            Err(_) => {
-                exchange.persistent = false;
-                break;
-            }
+            Err(_) => return false,
         }
     }
-    Ok(exchange.body_received())
+    true
 }
 
-fn copied(head: &ResponseHead) -> ResponseHead {
+pub(super) fn copied(head: &ResponseHead) -> ResponseHead {
     ResponseHead {
         status: head.status,
         version: head.version,

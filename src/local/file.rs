@@ -1,14 +1,16 @@
 //! `file:` URLs: the path, a file that can be read without waiting for somebody to write it, and the
 //! part of it that was asked for.
 
-use super::{Contents, Found, date, mime};
+use super::{Contents, Found, mime};
 use crate::error::{Error, ErrorKind, Result};
+use crate::proto::date::to_imf_fixdate;
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::{CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderValue, IF_RANGE, LAST_MODIFIED, RANGE};
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 use url::Url;
 
 /// The rest of a file that is being read.
@@ -40,7 +42,8 @@ pub(super) fn find(url: &Url, asked: &HeaderMap) -> Result<Found> {
     let mut headers = HeaderMap::new();
     let media_type = path.extension().and_then(|extension| mime::for_extension(extension.to_str()?));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type.unwrap_or("application/octet-stream")));
-    let modified = metadata.modified().ok().and_then(date::imf_fixdate);
+    let modified = metadata.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+    let modified = modified.and_then(|since| to_imf_fixdate(since.as_secs()));
     if let Some(modified) = modified.and_then(|date| HeaderValue::try_from(date).ok()) {
         headers.insert(LAST_MODIFIED, modified);
     }

@@ -2,7 +2,6 @@
 //! are and what a head says of them, and nothing of tasks.
 
 mod data;
-mod date;
 pub(crate) mod file;
 mod mime;
 

@@ -33,6 +33,34 @@ pub(crate) fn imf_fixdate(text: &[u8]) -> Option<i64> {
     Some(days_since_1970(day, month, year) * 86_400 + hour * 3_600 + minute * 60 + second)
 }
 
+/// The date of a number of seconds since 1970: `Sun, 06 Nov 1994 08:49:37 GMT`. `None` after the year
+/// 9999.
+pub(crate) fn to_imf_fixdate(seconds: u64) -> Option<String> {
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    // The first of them was a Thursday.
+    let day_name = DAYS.get(usize::try_from((days + 3) % 7).ok()?)?;
+    let (day, month, year) = date_of(days);
+    let month = MONTHS.get(usize::try_from(month).ok()?)?;
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+    (year <= 9_999)
+        .then(|| format!("{day_name}, {day:02} {month} {year} {hour:02}:{minute:02}:{second:02} GMT"))
+}
+
+/// Day, month from 0 on, and year of a number of days since 1970.
+fn date_of(days: u64) -> (u64, u64, u64) {
+    // Counted from 1 March of the year 0: then the day that may be missing is the last of a year, and all
+    // spans of 400 years have as many days.
+    let days = days + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    // Five months from March on always have 153 days.
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let month = (month + 2) % 12;
+    (day, month, era * 400 + year_of_era + u64::from(month < 2))
+}
+
 fn number(text: &str, digits: usize) -> Option<i64> {
     let is_number = text.len() == digits && text.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| text.parse().ok()).flatten()
@@ -63,6 +91,29 @@ fn days_since_1970(day: i64, month: i64, year: i64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn there_and_back() {
+        for (seconds, date) in [
+            (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
+            (784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT"),
+            (951_782_399, "Mon, 28 Feb 2000 23:59:59 GMT"),
+            (951_782_400, "Tue, 29 Feb 2000 00:00:00 GMT"),
+            (951_868_800, "Wed, 01 Mar 2000 00:00:00 GMT"),
+            (1_735_689_599, "Tue, 31 Dec 2024 23:59:59 GMT"),
+            (4_107_542_400, "Mon, 01 Mar 2100 00:00:00 GMT"),
+            (253_402_300_799, "Fri, 31 Dec 9999 23:59:59 GMT"),
+        ] {
+            assert_eq!(to_imf_fixdate(seconds).as_deref(), Some(date));
+            assert_eq!(imf_fixdate(date.as_bytes()), i64::try_from(seconds).ok());
+        }
+        for day in (0..2_900_000).step_by(17) {
+            let date = to_imf_fixdate(day * 86_400 + 1).expect("a date");
+            assert_eq!(imf_fixdate(date.as_bytes()), i64::try_from(day * 86_400 + 1).ok());
+        }
+        assert_eq!(to_imf_fixdate(253_402_300_800), None);
+        assert_eq!(to_imf_fixdate(u64::MAX), None);
+    }
 
     #[test]
     fn seconds_since_1970() {

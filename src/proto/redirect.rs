@@ -153,16 +153,9 @@ fn resolve(from: &Url, location: &str) -> Result<Option<Url>> {
 
 fn check_scheme(from: &Url, to: &Url, rules: Rules) -> Result<()> {
     match to.scheme() {
-        "https" => Ok(()),
-        "http" if !is_downgrade(from, to) || rules.allow_downgrade => Ok(()),
-        "http" => Err(Error::new(
-            ErrorKind::AppTransportSecurityRequiresSecureConnection,
-            format!(
-                "{} redirects to {}, and from https to http is not allowed unless configured",
-                redacted(from),
-                redacted(to)
-            ),
-        )),
+        "http" | "https" => check_downgrade(from, to, rules),
+        // A scheme of the program's own stays within itself.
+        scheme if scheme == from.scheme() => Ok(()),
         // Not the whole of it: a `data:` or `javascript:` URL may be anything.
         scheme => {
             let scheme = scheme.get(..20).unwrap_or(scheme);
@@ -170,6 +163,21 @@ fn check_scheme(from: &Url, to: &Url, rules: Rules) -> Result<()> {
             Err(Error::new(ErrorKind::UnsupportedUrl, message))
         }
     }
+}
+
+/// Whether it stays secure, if it was, or need not.
+pub(crate) fn check_downgrade(from: &Url, to: &Url, rules: Rules) -> Result<()> {
+    if !is_downgrade(from, to) || rules.allow_downgrade {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::AppTransportSecurityRequiresSecureConnection,
+        format!(
+            "{} redirects to {}, and from https to http is not allowed unless configured",
+            redacted(from),
+            redacted(to)
+        ),
+    ))
 }
 
 fn is_downgrade(from: &Url, to: &Url) -> bool {

@@ -62,6 +62,7 @@ pub(super) fn loadable(url: &Url) -> Result<()> {
     match url.scheme() {
         "http" => {}
         "https" if cfg!(feature = "tls") => {}
+        "data" | "file" => return Ok(()),
         _ => return Err(unsupported(url)),
     }
     if url.host_str().is_none_or(str::is_empty) {
@@ -91,7 +92,7 @@ fn unsupported(url: &Url) -> Error {
         let message = "https needs the feature `tls` of the crate urlsession, which is off";
         return Error::new(ErrorKind::UnsupportedUrl, message).with_url(url);
     }
-    let message = format!("no loader for scheme {scheme}; http and https are supported");
+    let message = format!("no loader for scheme {scheme}; http, https, data and file are supported");
     if !url.cannot_be_a_base() {
         return Error::new(ErrorKind::UnsupportedUrl, message).with_url(url);
     }
@@ -173,11 +174,13 @@ mod tests {
     fn other_schemes_have_no_loader() {
         assert_eq!(
             refused("gopher://example.com/"),
-            "no loader for scheme `gopher`; http and https are supported (UnsupportedUrl) [gopher://example.com/]"
+            "no loader for scheme `gopher`; http, https, data and file are supported (UnsupportedUrl) [gopher://example.com/]"
         );
-        for text in ["file:///etc/passwd", "data:,x", "javascript:alert(1)", "ftp://h/"] {
+        for text in ["javascript:alert(1)", "ftp://h/", "filesystem:http://h/x"] {
             assert!(refused(text).contains("no loader for scheme"), "{text}");
         }
+        assert!(loadable(&Url::parse("data:,x").expect("a URL")).is_ok());
+        assert!(loadable(&Url::parse("file:///x").expect("a URL")).is_ok());
         assert!(loadable(&Url::parse("http://h/").expect("a URL")).is_ok());
         assert_eq!(loadable(&Url::parse("https://h/").expect("a URL")).is_ok(), cfg!(feature = "tls"));
     }

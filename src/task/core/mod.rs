@@ -35,6 +35,7 @@ use crate::download::DownloadedFile;
 use crate::engine::claim::Claim;
 use crate::engine::events::{Event, Lane, Subject};
 use crate::engine::pool::Pool;
+use crate::engine::starts::Starts;
 use crate::error::{Error, ErrorKind};
 use crate::head::ResponseHead;
 use crate::metrics::TaskMetrics;
@@ -136,6 +137,7 @@ pub(crate) struct Context {
     own_lane: bool,
     pub(crate) origins: Origins,
     pub(crate) names: Names,
+    pub(crate) starts: Starts,
     pub(crate) buffers: Arc<Buffers>,
     #[cfg(feature = "tls")]
     tls: Mutex<Option<TlsSettings>>,
@@ -163,6 +165,7 @@ impl Context {
             own_lane,
             origins,
             names,
+            starts: Starts::default(),
             buffers: Arc::new(Buffers::new()),
             #[cfg(feature = "tls")]
             tls: Mutex::new(None),
