@@ -27,7 +27,7 @@ pub(crate) use epoll::Poller;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub(crate) use portable::Poller;
 
-// Not used as yet outside of its tests.
+// Sending is not used as yet outside of its tests.
 #[allow(dead_code)]
 mod bounce;
 #[allow(dead_code)]
@@ -37,10 +37,8 @@ pub(crate) mod file;
 mod splice;
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-#[allow(unused_imports)]
 pub(crate) use bounce::Bounce as Splice;
 #[cfg(any(target_os = "linux", target_os = "android"))]
-#[allow(unused_imports)]
 pub(crate) use splice::Splice;
 
 /// How long a receive may wait for the first byte.

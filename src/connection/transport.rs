@@ -11,12 +11,14 @@ use crate::error::{Error, ErrorKind};
 use crate::sync::{Arc, Mutex, lock};
 #[cfg(feature = "tls")]
 use crate::sys::Interest;
-use crate::sys::{Patience, Socket};
+use crate::sys::{Patience, Socket, Splice};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 
 /// Room for a response head and a small body in one read; large bodies bypass it.
 const INPUT: usize = 64 * 1024;
+/// How many pipes are kept for the next to need one: two descriptors each.
+const PIPES: usize = 4;
 /// How much is encrypted before it is sent: several records a system call.
 #[cfg(feature = "tls")]
 const SEAL: usize = 128 * 1024;
@@ -51,16 +53,30 @@ pub(crate) struct ConnectionInfo {
     pub(crate) tls_resumed: bool,
 }
 
-/// Receive buffers that connections borrow.
-pub(crate) struct Buffers(Mutex<Vec<Vec<u8>>>);
+/// Receive buffers, and pipes, that connections borrow.
+pub(crate) struct Buffers {
+    spare: Mutex<Vec<Vec<u8>>>,
+    pipes: Mutex<Vec<Splice>>,
+}
 
 impl Buffers {
     pub(crate) fn new() -> Self {
-        Buffers(Mutex::new(Vec::new()))
+        Buffers { spare: Mutex::new(Vec::new()), pipes: Mutex::new(Vec::new()) }
+    }
+
+    fn take_pipe(&self) -> Splice {
+        lock(&self.pipes).pop().unwrap_or_default()
+    }
+
+    fn give_pipe(&self, pipe: Splice) {
+        let mut pipes = lock(&self.pipes);
+        if pipe.len() == 0 && !pipe.is_refused() && pipes.len() < PIPES {
+            pipes.push(pipe);
+        }
     }
 
     fn take(&self) -> Vec<u8> {
-        lock(&self.0).pop().unwrap_or_else(|| Vec::with_capacity(INPUT))
+        lock(&self.spare).pop().unwrap_or_else(|| Vec::with_capacity(INPUT))
     }
 
     fn give(&self, mut storage: Vec<u8>) {
@@ -69,14 +85,15 @@ impl Buffers {
             return;
         }
         storage.clear();
-        let mut spare = lock(&self.0);
+        let mut spare = lock(&self.spare);
         if spare.len() < 64 {
             spare.push(storage);
         }
     }
 
     pub(crate) fn clear(&self) {
-        lock(&self.0).clear();
+        lock(&self.spare).clear();
+        lock(&self.pipes).clear();
     }
 }
 
@@ -240,6 +257,40 @@ impl Connection {
         let result = self.socket.recv(target, patience);
         self.drained = result.as_ref().is_ok_and(|count| *count < target.len());
         received(result)
+    }
+
+    /// Whether what is received needs nothing done to it on its way to a file.
+    pub(crate) fn is_plain(&self) -> bool {
+        #[cfg(feature = "tls")]
+        if self.tls.is_some() {
+            return false;
+        }
+        true
+    }
+
+    /// Receives, `limit` bytes at the most, by the kernel's copy path, out of which `drain` has to take
+    /// all. Only while [`input`](Connection::input) is empty, and only on a
+    /// [plain](Connection::is_plain) connection.
+    ///
+    /// The second result says that the kernel has refused: what it did not want to copy went through a
+    /// buffer, and there is no use in trying it with the next bytes. An error of `drain`'s is passed on.
+    pub(crate) fn receive_file(
+        &mut self,
+        limit: usize,
+        patience: Patience,
+        drain: &mut dyn FnMut(&mut Splice) -> Result<(), Error>,
+    ) -> Result<(Received, bool), Error> {
+        debug_assert!(self.input.is_empty() && self.is_plain());
+        let mut pipe = self.buffers.take_pipe();
+        let result = received(pipe.receive(&self.socket, limit, patience))?;
+        // Whether there was more in the socket it does not say.
+        self.drained = false;
+        if matches!(result, Received::Bytes(_)) {
+            drain(&mut pipe)?;
+        }
+        let refused = pipe.is_refused();
+        self.buffers.give_pipe(pipe);
+        Ok((result, refused))
     }
 
     /// Sends as much of the parts as the socket takes.

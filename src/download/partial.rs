@@ -4,9 +4,9 @@
 use super::options::DownloadOptions;
 use super::{DownloadedFile, temporary};
 use crate::error::{Error, ErrorKind, Result};
+use crate::sys::Splice;
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// See the module's documentation. Dropped unfinished, it removes its file unless it is kept.
@@ -96,7 +96,7 @@ impl Partial {
     }
 
     /// The file itself, for who writes to it past [`write`](Partial::write) and tells so by
-    /// [`written`](Partial::written).
+    /// [`written`](Partial::written). Where it stands does not matter.
     pub(crate) fn file(&self) -> &File {
         &self.file
     }
@@ -104,8 +104,7 @@ impl Partial {
     /// Only so much of it is left. What comes next is written behind it, as much as there may be.
     pub(crate) fn cut(&mut self, len: u64) -> Result<()> {
         self.end = None;
-        let cut = self.file.set_len(len).and_then(|()| self.file.seek(SeekFrom::Start(len)));
-        cut.map_err(|error| self.failed("cutting", error))?;
+        self.file.set_len(len).map_err(|error| self.failed("cutting", error))?;
         self.len = len;
         Ok(())
     }
@@ -128,15 +127,32 @@ impl Partial {
 
     /// Writes at the end.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        if let Some(end) = self.end.filter(|end| end.saturating_sub(self.len) < bytes.len() as u64) {
-            return Err(Error::new(
-                ErrorKind::BadServerResponse,
-                format!("a part of the download goes on behind byte {end}, where Content-Range said it ends"),
-            ));
-        }
-        self.file.write_all(bytes).map_err(|error| self.failed("writing to", error))?;
+        self.check_room(bytes.len())?;
+        let written = std::os::unix::fs::FileExt::write_all_at(&self.file, bytes, self.len);
+        written.map_err(|error| self.failed("writing to", error))?;
         self.len += bytes.len() as u64;
         Ok(())
+    }
+
+    /// Writes what the kernel's copy path has received at the end.
+    pub(crate) fn drain(&mut self, received: &mut Splice) -> Result<()> {
+        self.check_room(received.len())?;
+        while received.len() > 0 {
+            // What was written before the disk was full counts.
+            let drained = received.drain_to_at(&self.file, self.len);
+            self.len += drained.map_err(|error| self.failed("writing to", error))? as u64;
+        }
+        Ok(())
+    }
+
+    fn check_room(&self, coming: usize) -> Result<()> {
+        match self.end.filter(|end| end.saturating_sub(self.len) < coming as u64) {
+            Some(end) => Err(Error::new(
+                ErrorKind::BadServerResponse,
+                format!("a part of the download goes on behind byte {end}, where Content-Range said it ends"),
+            )),
+            None => Ok(()),
+        }
     }
 
     /// So many bytes were written at the end.

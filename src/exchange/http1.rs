@@ -8,9 +8,13 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::proto::http1::body::{BodyDecoder, Piece};
 use crate::proto::http1::framing::Framing;
 use crate::proto::http1::head::{HeadParser, Limits, ParsedHead};
-use crate::sys::{Interest, Patience};
+use crate::sys::{Interest, Patience, Splice};
 use http::HeaderMap;
 use std::time::Instant;
+
+/// How much is received to a file before a look at what else there is to do, such as whether anybody
+/// still wants it.
+const TURN: usize = 1024 * 1024;
 
 /// What there is of the response's head.
 #[derive(Debug)]
@@ -276,6 +280,24 @@ impl Exchange {
         let target = target.get_mut(..limit).unwrap_or_default();
         let received = self.connection.receive_slice(target, patience)?;
         self.directly(received)
+    }
+
+    /// Whether the body may be received by [`receive_file`](Exchange::receive_file).
+    pub(crate) fn is_plain(&self) -> bool {
+        self.connection.is_plain()
+    }
+
+    /// Receives by the kernel's copy path for a turn, so much at the most as
+    /// [`direct`](Exchange::direct) says. `drain` takes it out. The second result says that it is of no
+    /// use to try that again.
+    pub(crate) fn receive_file(
+        &mut self,
+        patience: Patience,
+        drain: &mut dyn FnMut(&mut Splice) -> Result<()>,
+    ) -> Result<(Body, bool)> {
+        let limit = usize::try_from(self.direct()).unwrap_or(TURN).min(TURN);
+        let (received, refused) = self.connection.receive_file(limit, patience, drain)?;
+        Ok((self.directly(received)?.0, refused))
     }
 
     fn directly(&mut self, received: Received) -> Result<(Body, usize)> {

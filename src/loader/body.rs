@@ -23,8 +23,9 @@ const TURN: u64 = 1024 * 1024;
 /// A piece for the delegate, and how much may be on its way to it.
 const PIECE: usize = 64 * 1024;
 const UNDELIVERED: usize = 256 * 1024;
-/// How much is received before it is written to a file.
+/// How much is received before it is written to a file, and how much of that may come at once.
 const BLOCK: usize = 256 * 1024;
+const ROOM: usize = 96 * 1024;
 
 /// Where a body goes. Decided when the response comes, once: nobody gets a body in part.
 pub(super) enum Sink {
@@ -49,6 +50,8 @@ pub(super) struct Receiving {
     decoded: u64,
     /// The decoder has more to give, whether or not more comes.
     pending: bool,
+    /// The kernel has not refused to copy it to the file by itself.
+    splices: bool,
     /// All of the body was received; the decoder may hold some of it.
     ended: bool,
     /// Nothing is received, because the delegate has too much of it to take.
@@ -109,6 +112,7 @@ impl Loader {
             limit,
             decoded: 0,
             pending: false,
+            splices: true,
             ended: false,
             stalled: false,
             reading: false,
@@ -486,11 +490,13 @@ impl Receiving {
     /// Writes what there is to the file.
     fn store(&mut self, partial: &mut Partial, patience: Patience) -> Result<Body> {
         if self.decoder.is_none() && self.incoming.direct() > 0 {
-            self.collected.reserve_exact(BLOCK);
-            let (body, _) = self.incoming.receive_vec(&mut self.collected, patience)?;
-            self.write_collected(partial)?;
-            self.ended = body == Body::End || self.incoming.is_done();
-            return Ok(body);
+            let body = if self.splices && self.incoming.is_plain() {
+                self.splice(partial, patience)
+            } else {
+                self.copy(partial, patience)
+            };
+            self.ended = body.as_ref().is_ok_and(|body| *body == Body::End) || self.incoming.is_done();
+            return body;
         }
         let body = self.next_piece(patience)?;
         match (body, self.decoder.as_mut()) {
@@ -515,6 +521,42 @@ impl Receiving {
             (Body::Nothing | Body::Framing, _) => {}
         }
         Ok(body)
+    }
+
+    /// From the socket to the file without a copy in this process.
+    fn splice(&mut self, partial: &mut Partial, patience: Patience) -> Result<Body> {
+        let begin = partial.len();
+        let result = self.incoming.receive_file(patience, &mut |pipe| partial.drain(pipe));
+        self.decoded += partial.len() - begin;
+        let (body, refused) = result?;
+        self.splices = !refused;
+        Ok(body)
+    }
+
+    /// From the socket to the file, through a block of memory that is filled with what is there before
+    /// it is written.
+    fn copy(&mut self, partial: &mut Partial, mut patience: Patience) -> Result<Body> {
+        self.collected.reserve_exact(BLOCK);
+        let mut result = Ok(Body::Nothing);
+        while self.incoming.direct() > 0 && self.collected.len() <= BLOCK - ROOM {
+            let more = self.incoming.receive_vec(&mut self.collected, patience);
+            patience = Patience::Never;
+            match more {
+                Ok((Body::Piece, _)) => result = Ok(Body::Piece),
+                // It comes again.
+                Ok((Body::Nothing | Body::Framing, _)) if !self.collected.is_empty() => break,
+                more => {
+                    result = more.map(|(body, _)| body);
+                    break;
+                }
+            }
+        }
+        self.write_collected(partial)?;
+        if matches!(result, Ok(Body::Nothing)) {
+            // It may be long until more comes.
+            self.collected = Vec::new();
+        }
+        result
     }
 
     fn write_collected(&mut self, partial: &mut Partial) -> Result<()> {

@@ -6,7 +6,7 @@ use super::local::Local;
 use crate::error::Result;
 use crate::exchange::http1::{Body, Exchange};
 use crate::sync::Arc;
-use crate::sys::{Interest, Patience, Socket};
+use crate::sys::{Interest, Patience, Socket, Splice};
 use bytes::Bytes;
 use http::HeaderMap;
 use std::time::Instant;
@@ -96,6 +96,27 @@ impl Incoming {
         match self {
             Incoming::Http1(exchange) => exchange.receive_vec(target, patience),
             Incoming::Local(local) => local.receive_vec(target, patience),
+        }
+    }
+
+    /// Whether it may be received by [`receive_file`](Incoming::receive_file).
+    pub(super) fn is_plain(&self) -> bool {
+        match self {
+            Incoming::Http1(exchange) => exchange.is_plain(),
+            Incoming::Local(_) => false,
+        }
+    }
+
+    /// Receives by the kernel's copy path, so much at the most as [`direct`](Incoming::direct) says.
+    /// `drain` takes it out. The second result says that it is of no use to try that again.
+    pub(super) fn receive_file(
+        &mut self,
+        patience: Patience,
+        drain: &mut dyn FnMut(&mut Splice) -> Result<()>,
+    ) -> Result<(Body, bool)> {
+        match self {
+            Incoming::Http1(exchange) => exchange.receive_file(patience, drain),
+            Incoming::Local(_) => Ok((Body::Nothing, true)),
         }
     }
 

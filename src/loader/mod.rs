@@ -172,9 +172,9 @@ impl Loader {
                     return match pause {
                         Pause::Io => Advance::Park(self.clock.deadline(true)),
                         Pause::Listen { idle } => Advance::Listen(self.clock.deadline(idle)),
-                        Pause::Event => {
-                            Advance::Wait(self.clock.deadline(!matches!(self.step, Step::Acquire(_) | Step::Backoff(_))))
-                        }
+                        Pause::Event => Advance::Wait(
+                            self.clock.deadline(!matches!(self.step, Step::Acquire(_) | Step::Backoff(_))),
+                        ),
                         Pause::Answer => Advance::Wait(self.clock.deadline(false)),
                         Pause::Yield => Advance::Yield,
                         Pause::Reader => Advance::Streaming,

@@ -129,7 +129,7 @@ impl Loader {
         }
     }
 
-    fn follow(&mut self, mut incoming: Incoming, request: Request, core: &Arc<TaskCore>) -> Result<Flow> {
+    fn follow(&mut self, incoming: Incoming, request: Request, core: &Arc<TaskCore>) -> Result<Flow> {
         let limit = self.request(core).redirect_limit.unwrap_or(core.context.configuration.redirect_limit);
         if self.redirects >= limit {
             let error = Error::new(

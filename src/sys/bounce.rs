@@ -29,6 +29,11 @@ impl Bounce {
         self.buffer.len() - self.drained
     }
 
+    /// Whether the kernel has no path of its own.
+    pub(crate) fn is_refused(&self) -> bool {
+        true
+    }
+
     /// Receives up to `limit` bytes, which is not 0, with the results of
     /// [`Socket::recv`]: `Ok(0)` is the end of the data. What was received before must have been
     /// drained.

@@ -70,6 +70,12 @@ impl Splice {
         self.bounce.len() + self.pipe.as_ref().map_or(0, |pipe| pipe.inside)
     }
 
+    /// Whether what is received goes through a buffer of this process after all: whoever has a buffer
+    /// of its own does better with that.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.receiving == Way::Buffer
+    }
+
     /// Receives up to `limit` bytes, which is not 0, with the results of
     /// [`Socket::recv`]: `Ok(0)` is the end of the data. What was received before must have been
     /// drained.

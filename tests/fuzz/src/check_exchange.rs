@@ -6,7 +6,7 @@ use crate::library::exchange::http1::{Body, Exchange, Head};
 use crate::library::exchange::outgoing::{Outgoing, Sending};
 use crate::pieces::Sizes;
 use crate::proto::coding::Decoder;
-use crate::sys::Patience;
+use crate::sys::{Patience, Splice};
 use crate::wire::{End, Fate, Script, connect};
 use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, Method, StatusCode};
@@ -25,6 +25,7 @@ enum Way {
     Pieces,
     Vec,
     Slice(usize),
+    File,
 }
 
 /// What came of an exchange.
@@ -58,6 +59,7 @@ pub fn exchange(data: &[u8]) {
     let whole = run(&method, script(None, false), Way::Pieces);
     check(&whole, &method, wire, end);
     let way = match how >> 3 & 3 {
+        _ if how & 64 != 0 => Way::File,
         0 => Way::Pieces,
         1 => Way::Vec,
         2 => Way::Slice(7),
@@ -220,6 +222,14 @@ fn receive(
         let body = match (&decoder, way) {
             (None, Way::Vec) if exchange.direct() > 0 => {
                 exchange.receive_vec(&mut outcome.body, Patience::Never)?.0
+            }
+            (None, Way::File) if exchange.direct() > 0 && exchange.is_plain() => {
+                let body = &mut outcome.body;
+                let drain = &mut |splice: &mut Splice| {
+                    body.append(&mut splice.0);
+                    Ok(())
+                };
+                exchange.receive_file(Patience::Never, drain)?.0
             }
             (None, Way::Slice(_)) if exchange.direct() > 0 => {
                 let (body, count) = exchange.receive_slice(&mut room, Patience::Never)?;

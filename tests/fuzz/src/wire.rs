@@ -38,6 +38,9 @@ pub mod sys {
         Never,
     }
 
+    /// What a body goes through on its way to a file.
+    pub struct Splice(pub Vec<u8>);
+
     pub struct Interest;
 
     impl Interest {
@@ -68,7 +71,7 @@ pub mod connection {
     pub mod transport {
         use super::super::{End, Script};
         use crate::error::Error;
-        use crate::sys::Patience;
+        use crate::sys::{Patience, Splice};
 
         /// The most that is received at once.
         const MOST: usize = 64 * 1024;
@@ -163,6 +166,26 @@ pub mod connection {
                     target[..count].copy_from_slice(&piece[..count]);
                     count
                 }))
+            }
+
+            pub fn is_plain(&self) -> bool {
+                !self.script.surplus
+            }
+
+            pub fn receive_file(
+                &mut self,
+                limit: usize,
+                patience: Patience,
+                drain: &mut dyn FnMut(&mut Splice) -> Result<(), Error>,
+            ) -> Result<(Received, bool), Error> {
+                assert!(self.is_plain());
+                let mut splice = Splice(Vec::new());
+                let received = self.receive_vec(&mut splice.0, limit, patience)?;
+                if let Received::Bytes(_) = received {
+                    drain(&mut splice)?;
+                }
+                self.drained = false;
+                Ok((received, false))
             }
 
             /// How many bytes come next, and whether they have to be waited for.
