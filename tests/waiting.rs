@@ -353,7 +353,7 @@ fn for_any() {
         let gate = Gate::new();
         let server = transport.builder().start(gated(&gate));
         let session = session();
-        assert!(wait_any([]).is_none());
+        assert!(wait_any::<urlsession::Data>([]).is_none());
         let one = session.data_task(server.url("/1"));
         assert_eq!(wait_any([&one]).unwrap().1.unwrap().bytes(), "/1");
         let slow = session.data_task(server.url("/gated"));
@@ -383,7 +383,7 @@ fn for_all() {
     over_both(|transport| {
         let server = transport.builder().start(echo);
         let session = session();
-        assert!(wait_all([]).is_empty());
+        assert!(wait_all::<urlsession::Data>([]).is_empty());
         let done = session.data_task(server.url("/done"));
         done.wait().unwrap();
         let failing = session.data_task("http://127.0.0.1:1/");
