@@ -162,7 +162,7 @@ pub trait Delegate: Send + Sync + 'static {
     }
 
     /// So many bytes of a download are in its file: since the last call, and in all, with what was
-    /// there before. Not every write has its call; the last figure always comes.
+    /// there before. Not every write has its call; a download that succeeds ends with the last figure.
     /// `urlSession(_:downloadTask:didWriteData:totalBytesWritten:totalBytesExpectedToWrite:)`.
     fn did_write_data(&self, event: &TaskEvent<'_>, bytes: u64, total: u64, expected: Option<u64>) {
         if let Some((next, core)) = event.next() {

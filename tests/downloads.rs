@@ -550,3 +550,28 @@ fn a_directory_that_is_not_there() {
         assert!(error.to_string().contains("nowhere"), "{error}");
     });
 }
+
+#[test]
+#[cfg(unix)]
+fn a_destination_is_a_file_or_will_be_one() {
+    let directory = Directory::new();
+    let server = Server::start(resource().handler());
+    let session = Session::new(urlsession::Configuration::ephemeral());
+    let download = |path: &std::path::Path| {
+        session.download_task(DownloadRequest::new(server.url("/")).destination(path)).wait()
+    };
+    let error = download(directory.path()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::FileIsDirectory, "{error}");
+    // A device, of which there are some everywhere: it must not be replaced.
+    let socket = directory.path().join("socket");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    assert_eq!(download(&socket).unwrap_err().kind(), ErrorKind::CannotCreateFile);
+    assert!(!std::fs::metadata(&socket).unwrap().is_file());
+    // A link stays one, and the file it leads to is replaced.
+    let (file, link) = (directory.path().join("file"), directory.path().join("link"));
+    std::fs::write(&file, "old").unwrap();
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    download(&link).unwrap();
+    assert!(link.is_symlink());
+    assert_eq!(std::fs::read(&file).unwrap(), resource().content());
+}

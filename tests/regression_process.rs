@@ -203,3 +203,68 @@ fn tiny_pieces_do_not_amplify() {
     task.cancel();
     assert!(last < before + 64, "{} MiB more for {} bytes received", last - before, task.bytes_received());
 }
+
+/// A reader that has something once, and then nothing for a long time.
+struct Pauses(u32);
+impl Read for Pauses {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.0 += 1;
+        if self.0 > 1 {
+            std::thread::sleep(Duration::from_millis(2500));
+            return Ok(0);
+        }
+        buffer[..10].fill(b'x');
+        Ok(10)
+    }
+}
+// An exchange whose body has nothing to send has room in its socket, and must not look at that.
+#[test]
+fn waiting_for_a_reader_does_not_spin() {
+    let _alone = alone();
+    // Silent until the body is there; an answer that comes at once; and one that ends early.
+    for (early, length) in [
+        ("", 0),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n", 4),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone", 0),
+    ] {
+        let arrived = Arc::new(AtomicUsize::new(0));
+        let seen = arrived.clone();
+        let url = serve(move |_, mut stream| {
+            head(&mut stream);
+            stream.write_all(early.as_bytes()).unwrap();
+            let mut body = Vec::new();
+            while !body.ends_with(b"0\r\n\r\n") {
+                let mut piece = [0; 100];
+                let count = stream.read(&mut piece).unwrap();
+                assert!(count > 0);
+                body.extend_from_slice(&piece[..count]);
+                seen.fetch_add(count, Ordering::SeqCst);
+            }
+            match (early.is_empty(), length) {
+                (true, _) => ok(&mut stream, "done"),
+                (false, 0) => {}
+                (false, _) => stream.write_all(b"done").unwrap(),
+            }
+        });
+        for resumed in [true, false] {
+            arrived.store(0, Ordering::SeqCst);
+            let session = session();
+            let task = session.data_task(Request::post(&url).body(urlsession::Body::reader(Pauses(0))));
+            if resumed {
+                task.resume();
+            }
+            let waiting = task.clone();
+            let waiter = (!resumed).then(|| std::thread::spawn(move || waiting.wait()));
+            wait_for("a piece of the body", || arrived.load(Ordering::SeqCst) >= 10);
+            let before = cpu();
+            std::thread::sleep(Duration::from_secs(1));
+            let used = cpu() - before;
+            let result = waiter.map_or_else(|| task.wait(), |waiter| waiter.join().unwrap());
+            assert_eq!(result.unwrap().bytes(), "done");
+            assert!(
+                used < Duration::from_millis(200),
+                "{early:?}, resumed {resumed}: {used:?} of CPU in 1 s"
+            );
+        }
+    }
+}

@@ -9,6 +9,8 @@ use std::path::Path;
 
 /// How much is read at a time.
 const PIECE: usize = 256 * 1024;
+/// And at first, together with the head: more than most files have.
+const FIRST: usize = 64 * 1024;
 
 /// A file, or a part of one.
 #[derive(Clone, Debug)]
@@ -97,32 +99,59 @@ impl FileSource {
         if self.left == 0 {
             return Ok(false);
         }
-        let want = self.left.min(PIECE as u64);
-        buffer.reserve_exact(usize::try_from(want).unwrap_or(PIECE));
+        let most = if self.left == self.length { FIRST } else { PIECE };
+        let want = self.left.min(most as u64);
+        buffer.reserve_exact(usize::try_from(want).unwrap_or(most));
         let read = (&mut self.file).take(want).read_to_end(buffer);
         let count = read.map_err(|error| {
             let path = self.body.path.display();
             failed(&format!("reading {path}")).with_source(error)
         })? as u64;
-        if count < want {
-            let (sent, path) = (self.length - self.left + count, self.body.path.display());
-            let length = self.length;
-            return Err(failed(&format!(
-                "sending {path}: it became shorter meanwhile; {length} bytes were announced, and there are {sent}"
-            )));
-        }
         self.left -= count;
-        // The last piece completes the message: only what is still as it was announced may.
-        if self.left == 0 && self.body.end.is_none() {
-            let size = self.file.metadata().map_or(self.size, |metadata| metadata.len());
-            if size != self.size {
-                return Err(failed(&format!(
-                    "sending {}: it changed meanwhile, from {} bytes to {size}",
-                    self.body.path.display(),
-                    self.size
-                )));
-            }
+        if count < want {
+            return Err(self.too_short());
+        }
+        if self.left == 0 {
+            self.check_size()?;
         }
         Ok(true)
+    }
+
+    /// The file, where it is to be gone on with, and how much there is to be: for the kernel to copy.
+    pub(crate) fn rest(&self) -> (&File, u64, u64) {
+        (&self.file, self.body.start + (self.length - self.left), self.left)
+    }
+
+    /// So much of the rest is about to go out.
+    pub(crate) fn check_before(&self, count: u64) -> Result<()> {
+        if count >= self.left { self.check_size() } else { Ok(()) }
+    }
+
+    /// So much of the rest went out.
+    pub(crate) fn sent(&mut self, count: u64) -> Result<()> {
+        self.left = self.left.saturating_sub(count);
+        if count == 0 && self.left > 0 { Err(self.too_short()) } else { Ok(()) }
+    }
+
+    /// The last piece completes the message: only what is still as it was announced may.
+    fn check_size(&self) -> Result<()> {
+        let size = self.file.metadata().map_or(self.size, |metadata| metadata.len());
+        let fits =
+            if self.body.end.is_none() { size == self.size } else { size >= self.body.start + self.length };
+        if fits {
+            return Ok(());
+        }
+        Err(failed(&format!(
+            "sending {}: it changed meanwhile, from {} bytes to {size}",
+            self.body.path.display(),
+            self.size
+        )))
+    }
+
+    fn too_short(&self) -> Error {
+        let (length, there, path) = (self.length, self.length - self.left, self.body.path.display());
+        failed(&format!(
+            "sending {path}: it became shorter meanwhile; {length} bytes were announced, and there are {there}"
+        ))
     }
 }

@@ -12,6 +12,7 @@ use crate::sync::{Arc, Mutex, lock};
 #[cfg(feature = "tls")]
 use crate::sys::Interest;
 use crate::sys::{Patience, Socket, Splice};
+use std::fs::File;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 
@@ -103,6 +104,8 @@ pub(crate) struct Connection {
     #[cfg(feature = "tls")]
     tls: Option<Box<Tls>>,
     input: Buffer,
+    /// How files are sent, once one was.
+    splice: Option<Box<Splice>>,
     buffers: Arc<Buffers>,
     info: ConnectionInfo,
     /// The last receive left room, so the socket had no more at that time.
@@ -137,6 +140,7 @@ impl Connection {
             #[cfg(feature = "tls")]
             tls: None,
             input: Buffer::new(),
+            splice: None,
             buffers,
             info,
             drained: true,
@@ -328,6 +332,28 @@ impl Connection {
             Ok(count) => Ok(Written::Bytes(count)),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Written::Blocked),
             Err(error) => Err(lost("sending", error)),
+        }
+    }
+
+    /// Has the kernel send some of a file, as much as the socket takes; 0 bytes are the end of the
+    /// file. `None` if it cannot, because the bytes have to be encrypted.
+    pub(crate) fn send_file(
+        &mut self,
+        file: &File,
+        offset: u64,
+        len: usize,
+    ) -> Result<Option<Written>, Error> {
+        #[cfg(feature = "tls")]
+        if self.tls.is_some() {
+            return Ok(None);
+        }
+        let splice = self.splice.get_or_insert_with(|| Box::new(Splice::new()));
+        match splice.send_file(&self.socket, file, offset, len) {
+            Ok(count) => Ok(Some(Written::Bytes(count))),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Some(Written::Blocked)),
+            // It tells not whether the file or the socket failed.
+            Err(error) if is_of_network(&error) => Err(lost("sending", error)),
+            Err(error) => Err(Error::new(ErrorKind::RequestBodyFailed, "sending a file").with_source(error)),
         }
     }
 
@@ -526,6 +552,21 @@ fn received(result: io::Result<usize>) -> Result<Received, Error> {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Received::Nothing),
         Err(error) => Err(lost("receiving", error)),
     }
+}
+
+fn is_of_network(error: &io::Error) -> bool {
+    use io::ErrorKind::*;
+    matches!(
+        error.kind(),
+        BrokenPipe
+            | ConnectionReset
+            | ConnectionAborted
+            | NotConnected
+            | TimedOut
+            | HostUnreachable
+            | NetworkUnreachable
+            | NetworkDown
+    )
 }
 
 /// An I/O error on an established connection.

@@ -226,6 +226,27 @@ impl Drop for Partial {
     }
 }
 
+/// Where a download with that destination is to end: what a link leads to, and nothing but a file. To
+/// take the place of a device would be the end of it.
+pub(crate) fn settle(destination: &Path) -> Result<PathBuf> {
+    let failed = |kind, what: &str| {
+        Error::new(kind, format!("downloading to {}: it is {what}; choose a file", destination.display()))
+    };
+    match fs::metadata(destination) {
+        Ok(metadata) if metadata.is_dir() => Err(failed(ErrorKind::FileIsDirectory, "a directory")),
+        Ok(metadata) if !metadata.is_file() => Err(failed(ErrorKind::CannotCreateFile, "no regular file")),
+        Ok(_) => match fs::canonicalize(destination) {
+            Ok(path) if destination.is_symlink() => Ok(path),
+            _ => Ok(destination.to_path_buf()),
+        },
+        Err(_) if destination.file_name().is_none() => {
+            Err(failed(ErrorKind::CannotCreateFile, "not the name of a file"))
+        }
+        // What keeps it from being made shows when it is.
+        Err(_) => Ok(destination.to_path_buf()),
+    }
+}
+
 /// The unfinished file of a download with that destination.
 pub(crate) fn partial_path(destination: &Path) -> PathBuf {
     with_suffix(destination, temporary::SUFFIX)

@@ -48,6 +48,13 @@ pub(crate) struct Outgoing {
     body_sent: u64,
 }
 
+enum Copied {
+    Some(usize),
+    Blocked,
+    /// There is nothing that it can copy, or no way to.
+    No,
+}
+
 enum Piece {
     Nothing,
     Bytes(Bytes),
@@ -109,6 +116,17 @@ impl Outgoing {
                     () if hold => Sending::Held,
                     () => {
                         self.clear();
+                        match self.copy(connection)? {
+                            Copied::Some(count) => {
+                                sent += count;
+                                if sent >= TURN && !self.ended {
+                                    return Ok(Sending::Blocked);
+                                }
+                                continue;
+                            }
+                            Copied::Blocked => return Ok(Sending::Blocked),
+                            Copied::No => {}
+                        }
                         if self.fill()? {
                             continue;
                         }
@@ -126,6 +144,31 @@ impl Outgoing {
                     self.advance(count);
                 }
                 Written::Blocked => return Ok(Sending::Blocked),
+            }
+        }
+    }
+
+    /// Has the kernel copy some of a file, if it can.
+    fn copy(&mut self, connection: &mut Connection) -> Result<Copied> {
+        let (Source::File(file), Some(left)) = (&mut self.source, &mut self.left) else {
+            return Ok(Copied::No);
+        };
+        let (handle, offset, rest) = file.rest();
+        if rest == 0 {
+            return Ok(Copied::No);
+        }
+        let count = usize::try_from(rest).unwrap_or(TURN).min(TURN);
+        file.check_before(count as u64)?;
+        match connection.send_file(handle, offset, count)? {
+            None => Ok(Copied::No),
+            Some(Written::Blocked) => Ok(Copied::Blocked),
+            Some(Written::Bytes(count)) => {
+                file.sent(count as u64)?;
+                self.touched = true;
+                self.body_sent += count as u64;
+                *left = left.saturating_sub(count as u64);
+                self.ended = *left == 0;
+                Ok(Copied::Some(count))
             }
         }
     }

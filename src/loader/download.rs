@@ -4,7 +4,7 @@ use super::body::Sink;
 use super::incoming::Incoming;
 use super::{Flow, Loader, Step};
 use crate::download::DownloadOptions;
-use crate::download::partial::{Partial, parent, record_path};
+use crate::download::partial::{Partial, parent, record_path, settle};
 use crate::error::{Error, ErrorKind, Result};
 use crate::head::ResponseHead;
 use crate::proto::ranges::{AskedRange, RangeAnswer, accepts_ranges, answer_to_range, range_header};
@@ -62,6 +62,9 @@ impl Downloading {
     fn begin(&mut self, request: &Request, default: &Path) -> Result<()> {
         if std::mem::replace(&mut self.begun, true) {
             return Ok(());
+        }
+        if let Some(destination) = &mut self.options.destination {
+            *destination = settle(destination)?;
         }
         let partial = match (self.options.resume.take(), self.record()) {
             (Some(data), _) => {

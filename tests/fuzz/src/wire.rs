@@ -231,6 +231,10 @@ pub mod connection {
                 ))
             }
 
+            pub fn send_file(&mut self, _: &std::fs::File, _: u64, _: usize) -> Result<Option<Written>, Error> {
+                Ok(None)
+            }
+
             pub fn flush(&mut self) -> Result<bool, Error> {
                 Ok(true)
             }
