@@ -10,8 +10,8 @@ use support::{Reply, Server};
 use urlsession::{
     AuthenticationMethod, Body, CachedResponse, Challenge, ChallengeDisposition, Configuration, Credential,
     Delegate, DelegateQueue, DownloadRequest, Error, ErrorKind, Persistence, ProtectionSpace, Protocol,
-    ProtocolClient, RedirectDecision, Request, ResourceFetchType, Response, ResponseHead, Session, TaskEvent,
-    Url, http, wait_all,
+    ProtocolClient, RedirectDecision, Request, ResourceFetchType, Response, ResponseHead, RetryPolicy,
+    Session, TaskEvent, Url, http, wait_all,
 };
 
 /// A protocol made of a function, for all URLs of a scheme or a host.
