@@ -100,11 +100,9 @@ impl Wake for Bell {
     }
 }
 
-/// A user's reader may block, and whoever reads the body is not to wait in it for good.
+/// A user's reader may block. Where there is no thread for it, reading it ends with an error.
 fn spawn(run: Box<dyn FnOnce() + Send>) {
-    if let Err(error) = thread::Builder::new().name("urlsession-body".into()).spawn(run) {
-        log::error!("starting a thread for a body: {error}");
-    }
+    let _ = thread::Builder::new().name("urlsession-body".into()).spawn(run);
 }
 
 #[cfg(test)]

@@ -6,6 +6,9 @@
 //!    └──────────────── redirect, or a retry on a fresh connection ◀─────┘        └▶ a reader takes it
 //! ```
 //!
+//! What needs no network (`data:`, `file:`, protocols of the program's own: `local.rs`) goes from prepare
+//! straight to respond.
+//!
 //! Each step is a function from what it was given to what comes next; there is a file for each
 //! group of them. What a step needs to wait for it says, and is called again.
 
