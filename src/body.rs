@@ -7,6 +7,7 @@
 mod file;
 mod multipart;
 mod pipe;
+mod reader;
 mod source;
 mod stream;
 mod writer;

@@ -55,6 +55,7 @@
 //! | show how far it is | [`Task::progress`], [`Task::on_progress`], [`Session::progress`] |
 //! | know what took how long | [`Task::metrics`], [`TaskMetrics`] |
 //! | resolve names otherwise | [`Resolver`] |
+//! | bring a scheme of your own, or test without a network | [`Protocol`], [`ProtocolClient`] |
 //!
 //! # Rules
 //!
@@ -138,4 +139,7 @@ mod documents {
 
     #[doc = include_str!("../docs/guide.md")]
     struct Guide;
+
+    #[doc = include_str!("../docs/testing.md")]
+    struct Testing;
 }

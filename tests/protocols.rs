@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 use support::{Reply, Server};
 use urlsession::{
-    AuthenticationMethod, CachedResponse, Challenge, ChallengeDisposition, Configuration, Credential,
+    AuthenticationMethod, Body, CachedResponse, Challenge, ChallengeDisposition, Configuration, Credential,
     Delegate, DelegateQueue, DownloadRequest, Error, ErrorKind, Persistence, ProtectionSpace, Protocol,
-    ProtocolClient, RedirectDecision, Request, ResourceFetchType, Response, ResponseHead, Session, TaskEvent,
-    Url, http, wait_all,
+    ProtocolClient, RedirectDecision, Request, ResourceFetchType, Response, ResponseHead, RetryPolicy,
+    Session, TaskEvent, Url, http, wait_all,
 };
 
 /// A protocol made of a function, for all URLs of a scheme or a host.
@@ -106,6 +106,41 @@ fn it_is_a_task_like_any_other() {
     assert_eq!(text, "/a");
     let file = session.download_task(URL).wait().unwrap().into_body();
     assert_eq!(std::fs::read(file.path()).unwrap(), b"/a");
+}
+
+#[test]
+fn bodies_of_requests_can_be_read() {
+    struct Gives;
+    impl Delegate for Gives {
+        fn need_new_body_stream(&self, _: &TaskEvent<'_>) -> Option<Body> {
+            Some(Body::from("from the delegate"))
+        }
+    }
+    let configuration = configuration(|request, client| {
+        let mut text = String::new();
+        request.get_body().open().unwrap().read_to_string(&mut text).unwrap();
+        client.respond(http::Response::new(text));
+    });
+    let session = Session::builder().configuration(configuration).delegate(Gives).build();
+    let upload = session.upload_task(Request::put(URL), Body::reader("from a reader".as_bytes()));
+    assert_eq!(upload.wait().unwrap().bytes(), "from a reader");
+    let streamed = session.upload_task_with_streamed_request(Request::put(URL));
+    assert_eq!(streamed.wait().unwrap().bytes(), "from the delegate");
+}
+
+#[test]
+fn the_retry_policy_holds() {
+    let tries = AtomicUsize::new(0);
+    let session = session(move |_, client| match tries.fetch_add(1, Ordering::SeqCst) {
+        0 => {
+            client.respond(http::Response::builder().status(503).header("retry-after", 0).body("no").unwrap())
+        }
+        1 => client.did_fail(Error::new(ErrorKind::NetworkConnectionLost, "gone")),
+        _ => client.respond(http::Response::new("at last")),
+    });
+    let policy = RetryPolicy::new(3).initial_delay(Duration::from_millis(1));
+    let session = Session::new(session.configuration().retry(policy));
+    assert_eq!(session.data_task(URL).wait().unwrap().bytes(), "at last");
 }
 
 #[test]

@@ -417,9 +417,9 @@ impl Loader {
 }
 
 impl Receiving {
-    /// Whether the user's code has nothing to send just now, and is waited for.
+    /// Whether the user's code has nothing to send just now, or something to decide, and is waited for.
     fn is_starved(&self) -> bool {
-        matches!(self.incoming.pause(), Pause::Listen { .. })
+        matches!(self.incoming.pause(), Pause::Listen { .. } | Pause::Answer)
     }
 
     /// The next piece of what was received. An empty one is for a decoder that has more to give: a

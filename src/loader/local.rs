@@ -270,11 +270,12 @@ impl Loader {
                 Coming::Response(response) => {
                     let head = self.local_head(response, core)?;
                     self.answered_locally(&head, ResourceFetchType::Local, None);
-                    return self.begin_response(
-                        Incoming::Local(Local::of(Source::Protocol(load))),
-                        head,
-                        core,
-                    );
+                    let incoming = Incoming::Local(Local::of(Source::Protocol(load)));
+                    if let Some(step) = self.try_after(&head, core) {
+                        self.leave(incoming, core);
+                        return Ok(Flow::Go(step));
+                    }
+                    return self.begin_response(incoming, head, core);
                 }
                 Coming::Redirect(response, request) => {
                     drop(load);

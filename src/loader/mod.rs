@@ -6,6 +6,9 @@
 //!    └──────────────── redirect, or a retry on a fresh connection ◀─────┘        └▶ a reader takes it
 //! ```
 //!
+//! What needs no network (`data:`, `file:`, protocols of the program's own: `local.rs`) goes from prepare
+//! straight to respond.
+//!
 //! Each step is a function from what it was given to what comes next; there is a file for each
 //! group of them. What a step needs to wait for it says, and is called again.
 
@@ -42,6 +45,7 @@ use body::Receiving;
 use clock::Clock;
 use download::Downloading;
 use incoming::Incoming;
+use prepare::Route;
 use std::time::Instant;
 
 /// See the module's documentation.
@@ -61,6 +65,7 @@ pub(crate) struct Loader {
     /// Cancelling shuts the connection down.
     interruptible: bool,
     download: Option<Box<Downloading>>,
+    route: Route,
 }
 
 /// Where the task stands.
@@ -68,10 +73,12 @@ enum Step {
     Prepare,
     /// It failed, and is tried again then.
     Backoff(Instant),
-    /// A protocol of the program's is to answer.
-    Protocol(Load),
     /// The delegate is asked for the body.
     NeedBody,
+    /// Everything is there that it takes.
+    Route,
+    /// A protocol of the program's is to answer.
+    Protocol(Load),
     Acquire(Option<Ticket>),
     Resolve(Permit),
     Dial(Dial, Permit),
@@ -136,6 +143,7 @@ impl Loader {
             failure: None,
             interruptible: false,
             download: None,
+            route: Route::Network,
         }
     }
 
@@ -190,10 +198,11 @@ impl Loader {
 
     fn next(&mut self, step: Step, core: &Arc<TaskCore>, mode: Mode) -> Result<Flow> {
         match step {
-            Step::Prepare => self.prepare(core, mode),
+            Step::Prepare => self.prepare(core),
+            Step::Route => self.route(core, mode),
             Step::Backoff(until) => self.back_off(until, core),
-            Step::Protocol(load) => self.protocol(load, core),
             Step::NeedBody => self.need_body(core),
+            Step::Protocol(load) => self.protocol(load, core),
             Step::Acquire(ticket) => self.acquire(ticket, core),
             Step::Resolve(permit) => self.resolve(permit, core),
             Step::Dial(dial, permit) => self.dial(dial, permit, core),

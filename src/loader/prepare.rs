@@ -1,6 +1,6 @@
 //! Before anything is sent: is the request sound, and what will its head be.
 
-use super::{Flow, Loader};
+use super::{Flow, Loader, Step};
 use crate::body::Source;
 use crate::connection::idle::{Origin, Want};
 use crate::error::{Result, redacted};
@@ -9,7 +9,7 @@ use crate::local;
 use crate::metrics::{ResourceFetchType, TransactionMetrics};
 use crate::proto::http1::framing::Persistence;
 use crate::proto::http1::request::{BodyLength, TargetForm, encode_head};
-use crate::protocol;
+use crate::protocol::{self, Protocol};
 use crate::request::{Request, authorization};
 use crate::sync::Arc;
 use crate::task::core::{Mode, TaskCore};
@@ -18,15 +18,27 @@ use http::{HeaderMap, HeaderValue};
 use std::borrow::Cow;
 use url::{Position, Url};
 
+/// Who loads it.
+pub(super) enum Route {
+    Network,
+    /// It is a `data:` or `file:` URL.
+    Local,
+    Protocol(Arc<dyn Protocol>),
+}
+
 impl Loader {
-    pub(super) fn prepare(&mut self, core: &Arc<TaskCore>, mode: Mode) -> Result<Flow> {
+    pub(super) fn prepare(&mut self, core: &Arc<TaskCore>) -> Result<Flow> {
         let now = self.clock.progress();
         self.prepare_download(core)?;
         let request = self.request(core);
         core.context.configuration.check()?;
         request.well_formed()?;
         let protocol = protocol::find(core.context.configuration.get_protocols(), request)?;
-        let local = protocol.is_none() && local::is_local(request.check()?);
+        let route = match protocol {
+            Some(protocol) => Route::Protocol(Arc::clone(protocol)),
+            None if local::is_local(request.check()?) => Route::Local,
+            None => Route::Network,
+        };
         let mut transaction = TransactionMetrics::new(now, request.get_method().clone());
         transaction.url.0 = request.get_url().cloned();
         transaction.resource_fetch_type = ResourceFetchType::NetworkLoad;
@@ -38,10 +50,16 @@ impl Loader {
         self.transactions.push(transaction);
         // A former exchange may have ended while it waited for `100 Continue`.
         self.clock.next_attempt = None;
-        match protocol {
-            Some(protocol) => self.start_protocol(protocol, core),
-            None if local => self.find_local(core, mode),
-            None => self.with_body(core),
+        self.route = route;
+        self.with_body(core)
+    }
+
+    /// From here on it depends on who loads it.
+    pub(super) fn route(&mut self, core: &Arc<TaskCore>, mode: Mode) -> Result<Flow> {
+        match std::mem::replace(&mut self.route, Route::Network) {
+            Route::Network => Ok(Flow::Go(Step::Acquire(None))),
+            Route::Local => self.find_local(core, mode),
+            Route::Protocol(protocol) => self.start_protocol(&protocol, core),
         }
     }
 

@@ -14,7 +14,7 @@ impl Loader {
     /// Before a connection is wanted: is there a body to send, or has the delegate to be asked for one?
     pub(super) fn with_body(&mut self, core: &Arc<TaskCore>) -> Result<Flow> {
         if !self.request(core).get_body().is_spent() {
-            return Ok(Flow::Go(Step::Acquire(None)));
+            return Ok(Flow::Go(Step::Route));
         }
         let Some(events) = core.events() else { return Err(self.no_body(core)) };
         self.ask(
@@ -44,7 +44,7 @@ impl Loader {
                 });
                 let request = request.clone().body(body);
                 self.request = Some(request);
-                Ok(Flow::Go(Step::Acquire(None)))
+                Ok(Flow::Go(Step::Route))
             }
             _ => Err(self.no_body(core)),
         }

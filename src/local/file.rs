@@ -4,10 +4,11 @@
 use super::{Contents, Found, mime};
 use crate::error::{Error, ErrorKind, Result};
 use crate::proto::date::to_imf_fixdate;
+use crate::sys::file::open_without_waiting;
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::{CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderValue, IF_RANGE, LAST_MODIFIED, RANGE};
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, Metadata};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
@@ -77,19 +78,11 @@ pub(super) fn find(url: &Url, asked: &HeaderMap) -> Result<Found> {
 
 /// Opens a file for reading, if it is one. Pipes and devices are none: opening the one may wait for
 /// a writer, and the other may do something.
-pub(crate) fn open(path: &Path) -> Result<(File, Metadata)> {
+fn open(path: &Path) -> Result<(File, Metadata)> {
     let failed = |error| Error::file(ErrorKind::CannotOpenFile, "opening", path, error);
     regular(path, &std::fs::metadata(path).map_err(failed)?)?;
-    let mut options = OpenOptions::new();
-    options.read(true);
-    // Another file may have taken its place since.
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
-        options.custom_flags(flags.bits().try_into().unwrap_or(0));
-    }
-    let file = options.open(path).map_err(failed)?;
+    // Something else may have taken its place since.
+    let file = open_without_waiting(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
     regular(path, &metadata)?;
     Ok((file, metadata))

@@ -2,7 +2,7 @@
 //! are and what a head says of them, and nothing of tasks.
 
 mod data;
-pub(crate) mod file;
+mod file;
 mod mime;
 
 pub(crate) use file::FileBody;

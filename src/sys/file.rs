@@ -36,6 +36,12 @@ pub(crate) fn open_no_follow(path: &Path) -> io::Result<File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(not_regular("a pipe or a device")) }
 }
 
+/// Opens a file to read it. Does not wait for the other end of a pipe, nor for a device.
+pub(crate) fn open_without_waiting(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    OpenOptions::new().read(true).custom_flags(flags.bits() as _).open(path)
+}
+
 /// Reserves room for the first `len` bytes of the file, whose own length stays what it is. Fails
 /// when the disk or the user's quota has no room (`StorageFull`, `QuotaExceeded`), or when no file may be so long
 /// (`FileTooLarge`), and then nothing is reserved. A file system that cannot reserve does nothing.
