@@ -292,7 +292,8 @@ impl Loader {
             Some(head) => error.with_response(head),
             None => error,
         };
-        let error = self.with_resume_data(core, error);
+        // What was cancelled meanwhile is not gone on with, unless that was asked for.
+        let error = if core.is_settled() { error } else { self.with_resume_data(core, error) };
         log::debug!("task {}: {error}", core.id);
         self.failure = Some(error.clone());
         error
