@@ -100,9 +100,22 @@ impl Wake for Bell {
     }
 }
 
-/// A user's reader may block. Where there is no thread for it, reading it ends with an error.
+/// What blocks in the user's code has a thread, so that what comes is read as it comes. Where there is
+/// none to be had, it is read here.
 fn spawn(run: Box<dyn FnOnce() + Send>) {
-    let _ = thread::Builder::new().name("urlsession-body".into()).spawn(run);
+    let run = Arc::new(Mutex::new(Some(run)));
+    let theirs = Arc::clone(&run);
+    let take = |run: &Mutex<Option<Box<dyn FnOnce() + Send>>>| lock(run).take();
+    let spawned = thread::Builder::new().name("urlsession-body".into()).spawn(move || {
+        if let Some(run) = take(&theirs) {
+            run();
+        }
+    });
+    if spawned.is_err() {
+        if let Some(run) = take(&run) {
+            run();
+        }
+    }
 }
 
 #[cfg(test)]

@@ -301,6 +301,10 @@ impl Loader {
 
     /// The error of a download, with what it takes to go on later.
     pub(super) fn with_resume_data(&mut self, core: &Arc<TaskCore>, error: Error) -> Error {
+        // Who cancelled has said what becomes of the file.
+        if core.is_settled() {
+            return error;
+        }
         match self.keep_for_later(core) {
             Some(data) => error.with_resume_data(data),
             None => error,
