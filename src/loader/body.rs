@@ -53,6 +53,8 @@ pub(super) struct Receiving {
     decoded: u64,
     /// The decoder has more to give, whether or not more comes.
     pending: bool,
+    /// Why there is no more than was written to the file.
+    failed: Option<Error>,
     /// The kernel has not refused to copy it to the file by itself.
     splices: bool,
     /// All of the body was received; the decoder may hold some of it.
@@ -117,6 +119,7 @@ impl Loader {
             limit,
             decoded: 0,
             pending: false,
+            failed: None,
             splices: true,
             ended: false,
             stalled: false,
@@ -479,6 +482,7 @@ impl Receiving {
             if let Some(whole) = self.incoming.take_whole() {
                 self.decoded += whole.len() as u64;
                 self.collected = whole.into();
+                self.hash(0);
                 self.ended = true;
                 return Ok(Body::Piece);
             }
@@ -528,6 +532,9 @@ impl Receiving {
 
     /// Writes what there is to the file.
     fn store(&mut self, partial: &mut Partial, patience: Patience) -> Result<Body> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
         if self.decoder.is_none() && self.incoming.direct() > 0 {
             let hashes = self.integrity.is_some() || partial.hashes_what_comes();
             let body = if self.splices && !hashes && self.incoming.is_plain() {
@@ -585,8 +592,12 @@ impl Receiving {
             patience = Patience::Never;
             match more {
                 Ok((Body::Piece, _)) => result = Ok(Body::Piece),
-                // It comes again.
-                Ok((Body::Nothing | Body::Framing, _)) if !self.collected.is_empty() => break,
+                // What has come counts before it is told why there is no more.
+                Err(error) if !self.collected.is_empty() => {
+                    self.failed = Some(error);
+                    break;
+                }
+                Ok(_) if !self.collected.is_empty() => break,
                 more => {
                     result = more.map(|(body, _)| body);
                     break;

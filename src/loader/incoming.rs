@@ -104,7 +104,6 @@ impl Incoming {
         match self {
             Incoming::Http1(exchange) => exchange.is_plain(),
             Incoming::Local(_) => false,
-            Incoming::Local(_) => false,
         }
     }
 
@@ -117,7 +116,6 @@ impl Incoming {
     ) -> Result<(Body, bool)> {
         match self {
             Incoming::Http1(exchange) => exchange.receive_file(patience, drain),
-            Incoming::Local(local) => Ok((local.receive_piece(patience)?, true)),
             Incoming::Local(_) => Ok((Body::Nothing, true)),
         }
     }
