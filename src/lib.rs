@@ -69,11 +69,13 @@
 //!
 //! # Features
 //!
-//! `tls` and `gzip` are on by default; `brotli`, `zstd`, `json`, `aws-lc-rs` and `platform-verifier`
+//! `tls`, `gzip` and `checksum` are on by default; `brotli`, `zstd`, `json`, `aws-lc-rs` and `platform-verifier`
 //! are not. A feature adds something, and does not change how the rest behaves.
 
 mod body;
 mod challenge;
+#[cfg_attr(not(feature = "checksum"), allow(dead_code))]
+mod checksum;
 mod configuration;
 mod connection;
 mod delegate;
@@ -107,6 +109,8 @@ pub use bytes::Bytes;
 pub use challenge::{
     AuthenticationMethod, Challenge, ChallengeDisposition, Credential, Persistence, ProtectionSpace,
 };
+#[cfg(feature = "checksum")]
+pub use checksum::{Checksum, ChecksumAlgorithm, ParseChecksumError};
 pub use configuration::Configuration;
 pub use delegate::{Delegate, DelegateQueue, TaskEvent};
 pub use disposition::{RedirectDecision, ResponseDisposition};

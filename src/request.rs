@@ -56,6 +56,7 @@ pub struct Request {
     pub(crate) redirect_limit: Option<u32>,
     pub(crate) expect_continue: bool,
     pub(crate) retry: Option<RetryPolicy>,
+    pub(crate) verify_digest: bool,
     /// The first thing that was wrong, except with the URL.
     error: Option<Error>,
 }
@@ -97,6 +98,7 @@ impl Request {
             redirect_limit: None,
             expect_continue: false,
             retry: None,
+            verify_digest: false,
             error: None,
         }
     }
@@ -344,6 +346,26 @@ impl Request {
     /// RFC 9110 section 10.1.1). Off unless set.
     pub fn expect_continue(mut self, expect: bool) -> Self {
         self.expect_continue = expect;
+        self
+    }
+
+    /// Sets whether the body of the response is held to what the response says of it in `Content-Digest`
+    /// and `Repr-Digest` (RFC 9530), if it does. Off unless set; a download has
+    /// [`DownloadRequest::verify_digest`](crate::DownloadRequest::verify_digest).
+    ///
+    /// A body that has another checksum is
+    /// [`ErrorKind::ChecksumMismatch`](crate::ErrorKind::ChecksumMismatch), which a reader gets in place of
+    /// the end of the body. Servers that do not send these fields by themselves may do so when asked:
+    ///
+    /// ```
+    /// use urlsession::Request;
+    ///
+    /// let request = Request::get("https://example.com/").header("want-content-digest", "sha-256=9");
+    /// let request = request.verify_digest(true);
+    /// ```
+    #[cfg(feature = "checksum")]
+    pub fn verify_digest(mut self, verify: bool) -> Self {
+        self.verify_digest = verify;
         self
     }
 

@@ -1,5 +1,7 @@
 //! The file that a download ends with: a guard that removes it unless somebody keeps it.
 
+#[cfg(feature = "checksum")]
+use crate::checksum::{Checksum, ChecksumAlgorithm, hash_file, verify_file};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sync::{Arc, Mutex, lock};
 use std::fs::{self, File};
@@ -60,6 +62,36 @@ impl DownloadedFile {
     pub fn open(&self) -> Result<File> {
         let path = self.path();
         File::open(&path).map_err(|error| Error::file(ErrorKind::CannotOpenFile, "opening", &path, error))
+    }
+
+    /// Reads it, and gives its checksum.
+    ///
+    /// # Errors
+    /// As [`open`](DownloadedFile::open).
+    #[cfg(feature = "checksum")]
+    pub fn checksum(&self, algorithm: ChecksumAlgorithm) -> Result<Checksum> {
+        hash_file(&self.open()?, algorithm, &mut || false)
+    }
+
+    /// Reads it, and says by an error if it does not have that checksum. It stays what it is: temporary,
+    /// or kept. A checksum that is known before the download is better given to
+    /// [`DownloadRequest::checksum`](crate::DownloadRequest::checksum).
+    ///
+    /// ```no_run
+    /// # use urlsession::{Checksum, Session};
+    /// # let session = Session::shared();
+    /// let sum = session.data_task("https://example.com/disk.img.sha256").wait()?;
+    /// let file = session.download_task("https://example.com/disk.img").wait()?.into_body();
+    /// file.verify(&Checksum::sha256(sum.text()?.trim())?)?;
+    /// file.persist("disk.img")?;
+    /// # Ok::<(), urlsession::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::ChecksumMismatch`], and as [`open`](DownloadedFile::open).
+    #[cfg(feature = "checksum")]
+    pub fn verify(&self, checksum: &Checksum) -> Result<()> {
+        verify_file(&self.open()?, checksum, &mut || false)
     }
 
     /// Moves it to a path, in place of what is there, and keeps it. Within one file system that is

@@ -1,5 +1,7 @@
 //! What a download is to do besides its request.
 
+use crate::checksum::Checksum;
+use crate::error::Error;
 use crate::request::Request;
 use crate::resume::ResumeData;
 use std::path::PathBuf;
@@ -29,6 +31,12 @@ pub(crate) struct DownloadOptions {
     pub(crate) sync: bool,
     pub(crate) resumable: bool,
     pub(crate) resume: Option<ResumeData>,
+    /// What the file has to have.
+    pub(crate) checksums: Vec<Checksum>,
+    /// What the response says of its checksum is not looked at.
+    pub(crate) ignores_digest: bool,
+    /// The first thing that was wrong.
+    pub(crate) error: Option<Error>,
 }
 
 impl DownloadRequest {
@@ -91,6 +99,52 @@ impl DownloadRequest {
     /// Sets whether the file is on the disk before the task ends (`fsync`). Off unless set.
     pub fn sync(mut self, sync: bool) -> Self {
         self.options.sync = sync;
+        self
+    }
+
+    /// Sets the SHA-256 that the file has to have, in hexadecimal digits. What is wrong with them is the
+    /// error of the task, as with a URL. See [`checksum`](DownloadRequest::checksum).
+    #[cfg(feature = "checksum")]
+    pub fn sha256(mut self, hex: impl AsRef<str>) -> Self {
+        match Checksum::sha256(hex) {
+            Ok(checksum) => self.checksum(checksum),
+            Err(error) => {
+                self.options.error.get_or_insert(error.into());
+                self
+            }
+        }
+    }
+
+    /// Sets a checksum that the file has to have. One of each algorithm can be set.
+    ///
+    /// A file that has another one is removed, and the task fails with
+    /// [`ErrorKind::ChecksumMismatch`](crate::ErrorKind::ChecksumMismatch): it is never at its
+    /// destination, and there is nothing to go on with. The same checksum is not in resume data, so
+    /// set it again for a download that goes on. A response without success is not what was to have
+    /// the checksum: the task fails with [`ErrorKind::HttpStatus`](crate::ErrorKind::HttpStatus).
+    ///
+    /// ```no_run
+    /// use urlsession::{DownloadRequest, Session};
+    ///
+    /// let download = DownloadRequest::new("https://example.com/disk.img")
+    ///     .sha256("9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")
+    ///     .destination("disk.img");
+    /// Session::shared().download_task(download).wait()?;
+    /// # Ok::<(), urlsession::Error>(())
+    /// ```
+    #[cfg(feature = "checksum")]
+    pub fn checksum(mut self, checksum: Checksum) -> Self {
+        self.options.checksums.retain(|other| other.algorithm() != checksum.algorithm());
+        self.options.checksums.push(checksum);
+        self
+    }
+
+    /// Sets whether the file is held to what the response says of it in `Content-Digest` and
+    /// `Repr-Digest` (RFC 9530), if it does. On unless set; a mismatch is the same as for a
+    /// [`checksum`](DownloadRequest::checksum) given beforehand.
+    #[cfg(feature = "checksum")]
+    pub fn verify_digest(mut self, verify: bool) -> Self {
+        self.options.ignores_digest = !verify;
         self
     }
 

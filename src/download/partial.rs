@@ -3,6 +3,7 @@
 
 use super::options::DownloadOptions;
 use super::{DownloadedFile, temporary};
+use crate::checksum::{Checksum, ChecksumAlgorithm, Hasher, hash_part};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::Splice;
 use std::ffi::OsString;
@@ -15,9 +16,21 @@ pub(crate) struct Partial {
     path: PathBuf,
     len: u64,
     end: Option<u64>,
+    /// What is to be hashed, at most once by each algorithm.
+    hashing: Vec<Hashing>,
     keep: bool,
     finished: bool,
 }
+
+/// The hash of the front of the file.
+struct Hashing {
+    hasher: Hasher,
+    /// So much of it.
+    len: u64,
+}
+
+/// How much of what is in the file is hashed before a look at what else there is to do.
+const HASHED: u64 = 4 * 1024 * 1024;
 
 impl Partial {
     /// A new file, where the options say. `default` is the directory if they say nothing.
@@ -37,7 +50,7 @@ impl Partial {
                 temporary::create(directory).map_err(|error| failed(directory, error))?
             }
         };
-        Ok(Partial { file, path, len: 0, end: None, keep: false, finished: false })
+        Ok(Partial { file, path, len: 0, end: None, hashing: Vec::new(), keep: false, finished: false })
     }
 
     /// The file of a download that can be continued by whoever comes next, beside its destination.
@@ -80,7 +93,8 @@ impl Partial {
                 ),
             ));
         }
-        let mut partial = Partial { file, path, len: 0, end: None, keep: true, finished: false };
+        let mut partial =
+            Partial { file, path, len: 0, end: None, hashing: Vec::new(), keep: true, finished: false };
         let there = partial.file.metadata().map_err(|error| partial.failed("looking at", error))?.len();
         partial.cut(there.min(recorded))?;
         Ok(partial)
@@ -106,6 +120,11 @@ impl Partial {
         self.end = None;
         self.file.set_len(len).map_err(|error| self.failed("cutting", error))?;
         self.len = len;
+        for hashing in self.hashing.iter_mut().filter(|hashing| hashing.len > len) {
+            if let Some(hasher) = Hasher::new(hashing.hasher.algorithm()) {
+                *hashing = Hashing { hasher, len: 0 };
+            }
+        }
         Ok(())
     }
 
@@ -130,6 +149,10 @@ impl Partial {
         self.check_room(bytes.len())?;
         let written = std::os::unix::fs::FileExt::write_all_at(&self.file, bytes, self.len);
         written.map_err(|error| self.failed("writing to", error))?;
+        for hashing in self.hashing.iter_mut().filter(|hashing| hashing.len == self.len) {
+            hashing.hasher.update(bytes);
+            hashing.len += bytes.len() as u64;
+        }
         self.len += bytes.len() as u64;
         Ok(())
     }
@@ -153,6 +176,47 @@ impl Partial {
             )),
             None => Ok(()),
         }
+    }
+
+    /// From here on its checksum is made. What is written past [`write`](Partial::write) is read again
+    /// by [`catch_up`](Partial::catch_up), as is what was there before.
+    pub(crate) fn hash(&mut self, algorithm: ChecksumAlgorithm) {
+        if self.hashing.iter().any(|hashing| hashing.hasher.algorithm() == algorithm) {
+            return;
+        }
+        self.hashing.extend(Hasher::new(algorithm).map(|hasher| Hashing { hasher, len: 0 }));
+    }
+
+    /// Whether what comes next had better come through [`write`](Partial::write), to be hashed on its
+    /// way.
+    pub(crate) fn hashes_what_comes(&self) -> bool {
+        self.hashing.iter().any(|hashing| hashing.len == self.len)
+    }
+
+    /// Whether there is more in it than was hashed.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.hashing.iter().any(|hashing| hashing.len < self.len)
+    }
+
+    /// Hashes some of what is in the file and was not hashed. True when there is no more of it.
+    pub(crate) fn catch_up(&mut self) -> Result<bool> {
+        let Some(hashing) = self.hashing.iter_mut().find(|hashing| hashing.len < self.len) else {
+            return Ok(true);
+        };
+        let most = HASHED.min(self.len - hashing.len);
+        let hashed = hash_part(&self.file, &mut hashing.hasher, hashing.len, most);
+        hashing.len += *hashed.as_ref().unwrap_or(&0);
+        match hashed {
+            Ok(0) => Err(self.failed("hashing", std::io::ErrorKind::UnexpectedEof.into())),
+            Ok(_) => Ok(false),
+            Err(error) => Err(self.failed("hashing", error)),
+        }
+    }
+
+    /// The checksum of all of the file, if it was hashed.
+    pub(crate) fn checksum(&self, algorithm: ChecksumAlgorithm) -> Option<Checksum> {
+        let all = |hashing: &&Hashing| hashing.hasher.algorithm() == algorithm && hashing.len == self.len;
+        self.hashing.iter().find(all).map(|hashing| hashing.hasher.clone().finish())
     }
 
     /// So many bytes were written at the end.

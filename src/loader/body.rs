@@ -2,6 +2,7 @@
 //! decoded, and the end.
 
 use super::incoming::Incoming;
+use super::integrity::Integrity;
 use super::{Answer, Flow, Loader, Pause, Step, without_body};
 use crate::disposition::ResponseDisposition;
 use crate::download::partial::Partial;
@@ -43,6 +44,8 @@ pub(super) struct Receiving {
     sink: Sink,
     head: Arc<ResponseHead>,
     decoder: Option<Decoder>,
+    /// What the content has to be, before it is decoded.
+    integrity: Option<Integrity>,
     /// What was collected, decoded. With a reader: what it takes first.
     collected: Vec<u8>,
     taken: usize,
@@ -50,6 +53,8 @@ pub(super) struct Receiving {
     decoded: u64,
     /// The decoder has more to give, whether or not more comes.
     pending: bool,
+    /// Why there is no more than was written to the file.
+    failed: Option<Error>,
     /// The kernel has not refused to copy it to the file by itself.
     splices: bool,
     /// All of the body was received; the decoder may hold some of it.
@@ -95,6 +100,7 @@ impl Loader {
         // The response to HEAD announces what it does not bring.
         let expected = if incoming.is_done() { Some(0) } else { head.content_length };
         core.counts.begin_receiving(expected);
+        let integrity = self.integrity(&head, core);
         let head = Arc::new(head);
         core.set_head(Some(Arc::clone(&head)));
         let limit = usize::try_from(core.context.configuration.maximum_body_in_memory).unwrap_or(usize::MAX);
@@ -107,11 +113,13 @@ impl Loader {
             sink,
             head,
             decoder,
+            integrity,
             collected: Vec::new(),
             taken: 0,
             limit,
             decoded: 0,
             pending: false,
+            failed: None,
             splices: true,
             ended: false,
             stalled: false,
@@ -302,8 +310,14 @@ impl Loader {
                     let sending = receiving.incoming.exchange().is_some_and(|exchange| exchange.is_sending());
                     if receiving.is_taken() && !sending {
                         let head = Arc::clone(&receiving.head);
+                        let verified = receiving.verify();
                         self.finish(*receiving, core);
-                        return Ok(ReadStep::Last(count, without_body(head)));
+                        // The reader gets all there is, and an error in place of the end.
+                        let outcome = match verified {
+                            Ok(()) => without_body(head),
+                            Err(error) => Err(self.describe(core, error)),
+                        };
+                        return Ok(ReadStep::Last(count, outcome));
                     }
                     receiving.reading = false;
                     self.step = Step::Body(receiving);
@@ -333,7 +347,9 @@ impl Loader {
                 return Ok(step);
             }
             let head = Arc::clone(&receiving.head);
+            let verified = receiving.verify();
             self.finish(*receiving, core);
+            verified?;
             return Ok(ReadStep::Done(without_body(head)));
         }
     }
@@ -366,7 +382,12 @@ impl Loader {
         let head = Arc::clone(&receiving.head);
         let collected = std::mem::take(&mut receiving.collected);
         let sink = std::mem::replace(&mut receiving.sink, Sink::Memory);
+        let verified = receiving.verify();
         self.finish(receiving, core);
+        if let Err(error) = verified {
+            self.discard_download();
+            return Err(error);
+        }
         match sink {
             Sink::Memory => Ok(Flow::Done(Response::new(head, Content::Bytes(collected.into())))),
             Sink::Delegate(_) => Ok(Flow::Go(Step::Delivering(head))),
@@ -431,6 +452,26 @@ impl Receiving {
         self.incoming.receive_piece(patience)
     }
 
+    /// Takes bytes from the front of what was received.
+    fn take(&mut self, count: usize) {
+        if let Some(integrity) = self.integrity.as_mut() {
+            integrity.update(self.incoming.piece().get(..count).unwrap_or_default());
+        }
+        self.incoming.take(count);
+    }
+
+    /// What was received straight to where things are collected, from `begin` on.
+    fn hash(&mut self, begin: usize) {
+        if let Some(integrity) = self.integrity.as_mut() {
+            integrity.update(self.collected.get(begin..).unwrap_or_default());
+        }
+    }
+
+    /// All of it was received: is it what it was said to be?
+    fn verify(&mut self) -> Result<()> {
+        self.integrity.take().map_or(Ok(()), Integrity::verify)
+    }
+
     fn is_for_reader(&self, core: &Arc<TaskCore>) -> bool {
         matches!(self.sink, Sink::Memory) && core.is_streaming()
     }
@@ -441,6 +482,7 @@ impl Receiving {
             if let Some(whole) = self.incoming.take_whole() {
                 self.decoded += whole.len() as u64;
                 self.collected = whole.into();
+                self.hash(0);
                 self.ended = true;
                 return Ok(Body::Piece);
             }
@@ -449,6 +491,7 @@ impl Receiving {
                 self.reserve(direct)?;
                 let before = self.collected.len();
                 let (body, _) = self.incoming.receive_vec(&mut self.collected, patience)?;
+                self.hash(before);
                 self.decoded += (self.collected.len() - before) as u64;
                 self.ended = body == Body::End || self.incoming.is_done();
                 return Ok(body);
@@ -467,7 +510,7 @@ impl Receiving {
                     let count = self.incoming.piece().len().min(room);
                     self.collected.extend_from_slice(self.incoming.piece().get(..count).unwrap_or_default());
                     self.decoded += count as u64;
-                    self.incoming.take(count);
+                    self.take(count);
                     if self.collected.len() > self.limit {
                         return Err(too_large_error(self.limit));
                     }
@@ -489,8 +532,12 @@ impl Receiving {
 
     /// Writes what there is to the file.
     fn store(&mut self, partial: &mut Partial, patience: Patience) -> Result<Body> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
         if self.decoder.is_none() && self.incoming.direct() > 0 {
-            let body = if self.splices && self.incoming.is_plain() {
+            let hashes = self.integrity.is_some() || partial.hashes_what_comes();
+            let body = if self.splices && !hashes && self.incoming.is_plain() {
                 self.splice(partial, patience)
             } else {
                 self.copy(partial, patience)
@@ -505,13 +552,13 @@ impl Receiving {
                 let count = piece.len();
                 partial.write(piece)?;
                 self.decoded += count as u64;
-                self.incoming.take(count);
+                self.take(count);
                 self.ended = self.incoming.is_done();
             }
             (Body::Piece | Body::End, Some(decoder)) => {
                 self.collected.reserve_exact(BLOCK);
                 let progress = decoder.decode_to_vec(self.incoming.piece(), &mut self.collected)?;
-                self.incoming.take(progress.consumed);
+                self.take(progress.consumed);
                 self.pending = progress.pending;
                 self.write_collected(partial)?;
                 let all = body == Body::End || self.incoming.is_done();
@@ -539,12 +586,18 @@ impl Receiving {
         self.collected.reserve_exact(BLOCK);
         let mut result = Ok(Body::Nothing);
         while self.incoming.direct() > 0 && self.collected.len() <= BLOCK - ROOM {
+            let begin = self.collected.len();
             let more = self.incoming.receive_vec(&mut self.collected, patience);
+            self.hash(begin);
             patience = Patience::Never;
             match more {
                 Ok((Body::Piece, _)) => result = Ok(Body::Piece),
-                // It comes again.
-                Ok((Body::Nothing | Body::Framing, _)) if !self.collected.is_empty() => break,
+                // What has come counts before it is told why there is no more.
+                Err(error) if !self.collected.is_empty() => {
+                    self.failed = Some(error);
+                    break;
+                }
+                Ok(_) if !self.collected.is_empty() => break,
                 more => {
                     result = more.map(|(body, _)| body);
                     break;
@@ -603,7 +656,7 @@ impl Receiving {
             return Err(too_large_error(self.limit));
         }
         self.decoded += (after - before) as u64;
-        self.incoming.take(progress.consumed);
+        self.take(progress.consumed);
         Ok(progress.pending)
     }
 
@@ -622,6 +675,9 @@ impl Receiving {
             let room = self.incoming.direct().min(PIECE as u64);
             target.reserve_exact(usize::try_from(room).unwrap_or(PIECE));
             let (body, _) = self.incoming.receive_vec(&mut target, patience)?;
+            if let Some(integrity) = self.integrity.as_mut() {
+                integrity.update(&target);
+            }
             self.decoded += target.len() as u64;
             self.ended = body == Body::End || self.incoming.is_done();
             return Ok((body, target.into()));
@@ -630,13 +686,13 @@ impl Receiving {
         match (body, self.decoder.as_mut()) {
             (Body::Piece, None) => {
                 target.extend_from_slice(self.incoming.piece());
-                self.incoming.take(target.len());
+                self.take(target.len());
                 self.ended = self.incoming.is_done();
             }
             (Body::Piece, Some(decoder)) => {
                 target.reserve_exact(PIECE);
                 let progress = decoder.decode_to_vec(self.incoming.piece(), &mut target)?;
-                self.incoming.take(progress.consumed);
+                self.take(progress.consumed);
                 self.pending = progress.pending;
                 self.ended = !progress.pending && self.incoming.is_done() && self.end_of_coding()?;
             }
@@ -684,6 +740,9 @@ impl Receiving {
     fn read_received(&mut self, buffer: &mut [u8], patience: Patience) -> Result<(Body, usize)> {
         if self.decoder.is_none() && self.incoming.direct() > 0 {
             let (body, count) = self.incoming.receive_slice(buffer, patience)?;
+            if let Some(integrity) = self.integrity.as_mut() {
+                integrity.update(buffer.get(..count).unwrap_or_default());
+            }
             self.ended = body == Body::End || self.incoming.is_done();
             return Ok((body, count));
         }
@@ -696,12 +755,12 @@ impl Receiving {
                 if let (Some(to), Some(from)) = (buffer.get_mut(..count), piece.get(..count)) {
                     to.copy_from_slice(from);
                 }
-                self.incoming.take(count);
+                self.take(count);
                 self.ended = self.incoming.is_done();
             }
             (Body::Piece, Some(decoder)) => {
                 let progress = decoder.decode(self.incoming.piece(), buffer)?;
-                self.incoming.take(progress.consumed);
+                self.take(progress.consumed);
                 self.pending = progress.pending;
                 count = progress.produced;
                 self.ended = !progress.pending && self.incoming.is_done() && self.end_of_coding()?;

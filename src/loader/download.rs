@@ -2,7 +2,9 @@
 
 use super::body::Sink;
 use super::incoming::Incoming;
+use super::integrity::{Integrity, Source};
 use super::{Flow, Loader, Step};
+use crate::checksum::Checksum;
 use crate::download::DownloadOptions;
 use crate::download::partial::{Partial, parent, record_path, settle};
 use crate::error::{Error, ErrorKind, Result};
@@ -22,16 +24,20 @@ use std::path::{Path, PathBuf};
 /// A download as it goes on, over redirects, retries and restarts.
 #[derive(Default)]
 pub(super) struct Downloading {
-    options: DownloadOptions,
+    pub(super) options: DownloadOptions,
     begun: bool,
-    partial: Option<Partial>,
+    pub(super) partial: Option<Partial>,
     /// What the file is a part of, if it is known well enough to ask for the rest.
     known: Option<Known>,
     /// Where the answer that is awaited is to begin, if it was asked for a part.
     asked: Option<u64>,
     /// The response is not what was to be downloaded, but a page that says why not. It has a file of
     /// its own.
-    page: Option<Partial>,
+    pub(super) page: Option<Partial>,
+    /// The checksums that the file has to have, and who says so.
+    pub(super) expected: Vec<(Source, Checksum)>,
+    /// Those that the content of the response has to have that comes next.
+    pub(super) integrity: Option<Integrity>,
     restarted: bool,
     /// There was something to go on with, of which the delegate has not heard yet.
     resumes: bool,
@@ -77,11 +83,11 @@ impl Downloading {
         let partial = partial?;
         self.resumes |= partial.len() > 0;
         self.partial = Some(partial);
-        Ok(())
+        self.expect_given()
     }
 
     /// The destination, if a record of the download is kept beside it.
-    fn record(&self) -> Option<PathBuf> {
+    pub(super) fn record(&self) -> Option<PathBuf> {
         self.options.destination.clone().filter(|_| self.options.resumable)
     }
 
@@ -198,9 +204,9 @@ fn resume_data(request: &Request, known: &Known, partial: &Partial, len: u64) ->
 }
 
 impl Loader {
-    /// Before a request is made: where does the file stand?
-    pub(super) fn prepare_download(&mut self, core: &Arc<TaskCore>) -> Result<()> {
-        let Some(download) = self.download.as_mut() else { return Ok(()) };
+    /// Before a request is made: where does the file stand? False if what is there has to be hashed first.
+    pub(super) fn prepare_download(&mut self, core: &Arc<TaskCore>) -> Result<bool> {
+        let Some(download) = self.download.as_mut() else { return Ok(true) };
         let default = core.context.configuration.get_download_directory();
         // A part of what the program itself has asked a part of is nobody's business but its own.
         if core.original.get_headers().contains_key(RANGE) {
@@ -209,7 +215,7 @@ impl Loader {
         }
         download.begin(&core.original, &default)?;
         download.asked = download.offset();
-        Ok(())
+        Ok(!download.is_behind())
     }
 
     /// The response to a download is there.
@@ -238,6 +244,10 @@ impl Loader {
         let expected = download.page.is_none().then(|| download.known.as_ref().and_then(|known| known.total));
         let announced = head.content_length.filter(|_| !head.decoded);
         let total = expected.flatten().or_else(|| announced.and_then(|length| length.checked_add(offset)));
+        if let Err(error) = download.check_success(&head) {
+            return Err(error.with_response(Arc::new(head)));
+        }
+        download.integrity = download.expect_announced(&head, offset);
         core.resume_from(offset);
         let events = core.take_response();
         // Who continues is told where, also if that is at the beginning.
@@ -268,6 +278,14 @@ impl Loader {
             // A server may send less than it was asked for (RFC 9110, section 15.3.7).
             self.download = Some(download);
             return Ok(Flow::Go(Step::Prepare));
+        }
+        if download.page.is_none() && download.is_behind() {
+            self.download = Some(download);
+            return Ok(Flow::Go(Step::Hashing(Some(head))));
+        }
+        if let Err(error) = download.verify() {
+            download.discard();
+            return Err(error);
         }
         let destination = download.options.destination.clone().filter(|_| head.status.is_success());
         let partial = download.page.take().or_else(|| download.partial.take());

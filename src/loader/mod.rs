@@ -18,6 +18,7 @@ mod connect;
 mod converse;
 mod download;
 mod incoming;
+mod integrity;
 mod local;
 mod prepare;
 mod redirect;
@@ -71,6 +72,8 @@ pub(crate) struct Loader {
 /// Where the task stands.
 enum Step {
     Prepare,
+    /// What is in the file of a download is read for its checksum: before the request, or in the end.
+    Hashing(Option<Arc<ResponseHead>>),
     /// It failed, and is tried again then.
     Backoff(Instant),
     /// The delegate is asked for the body.
@@ -200,6 +203,7 @@ impl Loader {
         match step {
             Step::Prepare => self.prepare(core),
             Step::Route => self.route(core, mode),
+            Step::Hashing(then) => self.hash(then, core, mode),
             Step::Backoff(until) => self.back_off(until, core),
             Step::NeedBody => self.need_body(core),
             Step::Protocol(load) => self.protocol(load, core),

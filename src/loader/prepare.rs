@@ -29,7 +29,9 @@ pub(super) enum Route {
 impl Loader {
     pub(super) fn prepare(&mut self, core: &Arc<TaskCore>) -> Result<Flow> {
         let now = self.clock.progress();
-        self.prepare_download(core)?;
+        if !self.prepare_download(core)? {
+            return Ok(Flow::Go(Step::Hashing(None)));
+        }
         let request = self.request(core);
         core.context.configuration.check()?;
         request.well_formed()?;

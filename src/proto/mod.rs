@@ -3,6 +3,7 @@
 pub(crate) mod coding;
 #[allow(dead_code)]
 pub(crate) mod date;
+pub(crate) mod digest_fields;
 pub(crate) mod eyeballs;
 pub(crate) mod http1;
 #[allow(dead_code)]

@@ -2,7 +2,8 @@
 //! a field is either understood in whole or not at all.
 //!
 //! Knows the syntax of every type, since a member nobody asked for must be well-formed too, and
-//! gives the values of booleans and integers; what else there is stays [`Value::Other`].
+//! gives the values of booleans, integers and byte sequences; what else there is stays
+//! [`Value::Other`].
 
 use http::HeaderMap;
 use http::header::HeaderName;
@@ -29,12 +30,14 @@ pub(crate) enum Malformed {
 }
 
 /// A value as far as anybody asks for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Value {
     /// `?1` or `?0`.
     Boolean(bool),
     /// `42`.
     Integer(i64),
+    /// `:YWI=:`.
+    Bytes(Vec<u8>),
     /// Well-formed, and of another type.
     Other,
 }
@@ -251,8 +254,11 @@ impl<'a> Parser<'a> {
 
     fn byte_sequence(&mut self) -> Result<Value, Malformed> {
         self.take(b':');
-        self.take_while(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte));
-        if self.take(b':') { Ok(Value::Other) } else { Err(Malformed::Syntax) }
+        let text = self.take_while(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte));
+        if !self.take(b':') {
+            return Err(Malformed::Syntax);
+        }
+        base64(text).map(Value::Bytes).ok_or(Malformed::Syntax)
     }
 
     fn date(&mut self) -> Result<Value, Malformed> {
@@ -288,6 +294,35 @@ impl<'a> Parser<'a> {
             _ => Err(Malformed::Syntax),
         }
     }
+}
+
+/// What base64 stands for (RFC 4648 section 4). Padding may be missing, and the bits behind the last
+/// byte may be anything, as RFC 9651 section 4.2.7 recommends.
+fn base64(text: &[u8]) -> Option<Vec<u8>> {
+    let end = text.iter().position(|&byte| byte == b'=').unwrap_or(text.len());
+    let (digits, padding) = text.split_at(end);
+    let whole = text.len() % 4 == 0 || padding.is_empty();
+    if digits.len() % 4 == 1 || padding.len() > 2 || padding.iter().any(|&byte| byte != b'=') || !whole {
+        return None;
+    }
+    let mut bytes = Vec::with_capacity(digits.len() / 4 * 3 + 2);
+    let (mut bits, mut count) = (0_u32, 0);
+    for digit in digits {
+        let value = match digit {
+            b'A'..=b'Z' => digit - b'A',
+            b'a'..=b'z' => digit - b'a' + 26,
+            b'0'..=b'9' => digit - b'0' + 52,
+            b'+' => 62,
+            _ => 63,
+        };
+        bits = bits << 6 | u32::from(value);
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            bytes.push((bits >> count & 0xff) as u8);
+        }
+    }
+    Some(bytes)
 }
 
 impl fmt::Display for Malformed {
@@ -365,14 +400,27 @@ mod tests {
 
     #[test]
     fn other_types_are_checked() {
-        for text in
-            ["token", "*a/b:c", "\"a \\\" \\\\\"", ":YWI=:", "::", "@1659578233", "%\"f%c3%bc\"", "a;q=0.5"]
-        {
+        for text in ["token", "*a/b:c", "\"a \\\" \\\\\"", "@1659578233", "%\"f%c3%bc\"", "a;q=0.5"] {
             assert_eq!(one(text), Ok(Value::Other), "{text:?}");
         }
         for text in
             ["\"a", "\"\\n\"", ":a", ":a b:", "@1.5", "%\"%C3%BC\"", "%\"%ff\"", "%a", "(1)", "ü", "{"]
         {
+            assert_eq!(one(text), Err(Malformed::Syntax), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn byte_sequences() {
+        let bytes = |text: &[u8]| Ok(Value::Bytes(text.to_vec()));
+        assert_eq!(one("::"), bytes(b""));
+        assert_eq!(one(":YQ==:"), bytes(b"a"));
+        assert_eq!(one(":YWI=:"), bytes(b"ab"));
+        assert_eq!(one(":YWJj:"), bytes(b"abc"));
+        assert_eq!(one(":YWI:"), bytes(b"ab"));
+        assert_eq!(one(":YWJ=:"), bytes(b"ab"));
+        assert_eq!(one(":+/+/;a:".replace(";a:", ":;a").as_str()), bytes(&[0xfb, 0xff, 0xbf]));
+        for text in [":Y:", ":Y=:", ":YQ=:", ":YQ===:", ":====:", ":YQ=a:", ":YWJj=:", ":-_-_:"] {
             assert_eq!(one(text), Err(Malformed::Syntax), "{text:?}");
         }
     }

@@ -52,7 +52,7 @@ impl Limits {
 }
 
 fn limit(members: &Dictionary, key: &str) -> std::result::Result<Option<u64>, Malformed> {
-    members.get(key).map(|value| value.count()).transpose()
+    members.get(key).map(|value| value.clone().count()).transpose()
 }
 
 /// `Upload-Offset`.

@@ -8,6 +8,7 @@
 #[path = "../../../src"]
 mod library {
     pub(crate) mod body;
+    pub(crate) mod checksum;
     pub(crate) mod error;
     pub(crate) mod head;
     pub(crate) mod header;
@@ -27,7 +28,7 @@ mod library {
 
 // Where those files expect each other to be, and a script in place of a connection.
 use library::proto::{http1, redirect};
-use library::{body, error, head, header, proto, sync};
+use library::{body, checksum, error, head, header, proto, sync};
 use wire::{connection, sys};
 
 /// What they name of files and requests that are not included.
@@ -50,6 +51,7 @@ mod local {
 
 mod check_chunked;
 mod check_coding;
+mod check_digest;
 mod check_exchange;
 mod check_head;
 mod check_location;
@@ -61,6 +63,7 @@ mod wire;
 
 pub use check_chunked::chunked_body;
 pub use check_coding::coding;
+pub use check_digest::digest_fields;
 pub use check_exchange::exchange;
 pub use check_head::response_head;
 pub use check_location::location;
@@ -95,6 +98,11 @@ mod corpus {
     #[test]
     fn coding() {
         run("coding", super::coding);
+    }
+
+    #[test]
+    fn digest_fields() {
+        run("digest_fields", super::digest_fields);
     }
 
     #[test]
