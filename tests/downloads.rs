@@ -216,6 +216,43 @@ fn an_error_status_comes_as_a_file_and_leaves_the_destination_alone() {
     });
 }
 
+/// Whether it was interrupted or there was never anything of it.
+#[test]
+fn a_download_that_got_nothing_leaves_nothing() {
+    over_both(|transport| {
+        let scene = Scene::new(transport, |request| match request.path() {
+            "/file" => Reply::status(404).body("no such thing"),
+            _ => Reply::ok("x").then(Fault::CloseAt(At::BeforeHead)),
+        });
+        for path in ["/file", "/closed"] {
+            let download = DownloadRequest::new(scene.server.url(path));
+            let download = download.destination(scene.directory.join("file")).resumable(true);
+            let _ = scene.session.download_task(download).wait();
+            // The page that says why not is there until the task is gone.
+            eventually(path, || scene.directory.names().is_empty());
+        }
+    });
+}
+
+/// As any other file that a program makes there: what only its owner may read is of no use on a server.
+#[cfg(unix)]
+#[test]
+fn the_user_decides_who_may_read_what_has_a_destination() {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let scene = Scene::of(Transport::Tcp, &resource());
+    let usual = scene.directory.join("usual");
+    fs::write(&usual, "").unwrap();
+    for resumable in [false, true] {
+        let destination = scene.directory.join("file");
+        let download = DownloadRequest::new(scene.server.url("/file")).destination(&destination);
+        scene.session.download_task(download.resumable(resumable)).wait().unwrap();
+        assert_eq!(mode(&destination), mode(&usual));
+    }
+    let response = scene.download().wait().unwrap();
+    assert_eq!(mode(&response.body().path()), 0o600, "in a directory for everybody's temporary files");
+}
+
 /// L3: what is written adds up, with and without a length.
 #[test]
 fn what_is_written_is_told() {

@@ -42,7 +42,7 @@ impl Partial {
             (None, Some(destination)) => {
                 let path = temporary::beside(destination);
                 let file =
-                    temporary::create_new(&path).map_err(|error| failed(parent(destination), error))?;
+                    temporary::create_shared(&path).map_err(|error| failed(parent(destination), error))?;
                 (file, path)
             }
             (directory, _) => {
@@ -57,7 +57,7 @@ impl Partial {
     /// What is there of it stays, and is not more than `recorded`.
     pub(crate) fn beside(destination: &Path, recorded: u64) -> Result<Self> {
         let path = partial_path(destination);
-        let opened = match temporary::create_new(&path) {
+        let opened = match temporary::create_shared(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => temporary::open(&path),
             created => created,
         };
@@ -284,7 +284,8 @@ impl Partial {
 
 impl Drop for Partial {
     fn drop(&mut self) {
-        if !self.keep && !self.finished {
+        // There is nothing to go on with in an empty file.
+        if !self.finished && (!self.keep || self.len == 0) {
             let _ = fs::remove_file(&self.path);
         }
     }

@@ -28,6 +28,12 @@ pub(crate) fn create(directory: &Path) -> io::Result<(File, PathBuf)> {
     }
 }
 
+/// Makes a file that will be the user's at its destination, where there must be none, not even a link.
+/// Who may read it is up to the user (`umask`), as for any file that a program makes by that name.
+pub(crate) fn create_shared(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create_new(true).open(path)
+}
+
 /// Makes a file that only we may read, where there must be none, not even a link.
 pub(crate) fn create_new(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
