@@ -296,7 +296,7 @@ impl Loader {
         Ok(())
     }
 
-    /// The error of a download, with what it takes to go on later.
+    /// The error of a download or a resumable upload, with what it takes to go on later.
     pub(super) fn with_resume_data(&mut self, core: &Arc<TaskCore>, error: Error) -> Error {
         match self.keep_for_later(core) {
             Some(data) => error.with_resume_data(data),
@@ -306,7 +306,9 @@ impl Loader {
 
     /// The task ends before the download does: is there something to go on with?
     pub(super) fn keep_for_later(&mut self, core: &Arc<TaskCore>) -> Option<ResumeData> {
-        let download = self.download.as_mut()?;
+        let Some(download) = self.download.as_mut() else {
+            return self.upload.as_ref().and_then(|upload| upload.resume_data());
+        };
         let data = download.resume_data(&core.original)?;
         if let Some(partial) = download.partial.as_mut() {
             partial.keep();

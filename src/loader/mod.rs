@@ -18,6 +18,7 @@ mod incoming;
 mod local;
 mod prepare;
 mod redirect;
+mod resumable;
 mod retry;
 mod upload;
 
@@ -42,6 +43,7 @@ use body::Receiving;
 use clock::Clock;
 use download::Downloading;
 use incoming::Incoming;
+use resumable::Uploading;
 use std::time::Instant;
 
 /// See the module's documentation.
@@ -61,6 +63,7 @@ pub(crate) struct Loader {
     /// Cancelling shuts the connection down.
     interruptible: bool,
     download: Option<Box<Downloading>>,
+    upload: Option<Box<Uploading>>,
 }
 
 /// Where the task stands.
@@ -136,6 +139,7 @@ impl Loader {
             failure: None,
             interruptible: false,
             download: None,
+            upload: None,
         }
     }
 
@@ -180,10 +184,12 @@ impl Loader {
                         Pause::Reader => Advance::Streaming,
                     };
                 }
-                Err(error) => match self.try_again(core, error) {
-                    Ok(step) => self.step = step,
-                    Err(error) => return Advance::Done(Err(self.describe(core, error))),
-                },
+                Err(error) => {
+                    match self.upload_lost(core, error).or_else(|error| self.try_again(core, error)) {
+                        Ok(step) => self.step = step,
+                        Err(error) => return Advance::Done(Err(self.describe(core, error))),
+                    }
+                }
             }
         }
     }
@@ -347,6 +353,9 @@ impl Work for Loader {
         };
         core.original.get_body().close(&reason);
         self.request(core).get_body().close(&reason);
+        if let Some(upload) = &self.upload {
+            upload.close(&reason);
+        }
         let duration = core.created.elapsed();
         if self.failure.is_some() || core.is_settled() {
             let now = core.created + duration;

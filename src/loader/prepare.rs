@@ -22,6 +22,7 @@ impl Loader {
     pub(super) fn prepare(&mut self, core: &Arc<TaskCore>, mode: Mode) -> Result<Flow> {
         let now = self.clock.progress();
         self.prepare_download(core)?;
+        self.prepare_upload(core)?;
         let request = self.request(core);
         core.context.configuration.check()?;
         request.well_formed()?;
@@ -95,6 +96,9 @@ impl Loader {
         }
         if let Some(download) = &self.download {
             download.headers(headers.to_mut())?;
+        }
+        if self.upload.is_some() {
+            self.add_upload_fields(headers.to_mut(), body.len())?;
         }
         let persistence = encode(&mut head, &headers);
         Ok((head, persistence == Persistence::KeepAlive))

@@ -156,7 +156,7 @@ impl Loader {
     }
 
     /// The response is not the one that counts.
-    fn leave(&mut self, mut incoming: Incoming, core: &Arc<TaskCore>) {
+    pub(super) fn leave(&mut self, mut incoming: Incoming, core: &Arc<TaskCore>) {
         let now = Instant::now();
         let drained = drain(&mut incoming);
         if let Some(transaction) = self.measure() {
