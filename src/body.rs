@@ -8,11 +8,13 @@ mod file;
 mod multipart;
 mod pipe;
 mod reader;
+mod section;
 mod source;
 mod stream;
 mod writer;
 
 pub use multipart::{Multipart, Part};
+pub(crate) use section::Section;
 pub(crate) use source::{Host, Next, Source};
 pub(crate) use stream::exhausted;
 pub use writer::BodyWriter;

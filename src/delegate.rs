@@ -99,11 +99,23 @@ pub trait Delegate: Send + Sync + 'static {
         next.need_new_body_stream(core)
     }
 
+    /// The rest of a body is needed, from that byte on: a
+    /// [resumable upload](Request::resumable_upload) goes on there, and its body was a reader of which
+    /// more was used than the server has got. `urlSession(_:task:needNewBodyStreamFrom:completionHandler:)`.
+    ///
+    /// `None`, the default, fails the task with
+    /// [`RequestBodyStreamExhausted`](crate::ErrorKind::RequestBodyStreamExhausted), with resume data.
+    fn need_new_body_stream_from(&self, event: &TaskEvent<'_>, offset: u64) -> Option<Body> {
+        let (next, core) = event.next()?;
+        next.need_new_body_stream_from(core, offset)
+    }
+
     /// More of the request's body went out: so many bytes since the last time, so many in all, of so
     /// many if that is known. `urlSession(_:task:didSendBodyData:totalBytesSent:totalBytesExpectedToSend:)`.
     ///
     /// At least once for each body that is not empty, with several pieces in one call if the queue is
-    /// busy. When the request is sent again the total begins anew.
+    /// busy. When the request is sent again the total begins anew; when a resumable upload goes on, at what
+    /// the server has of it.
     fn did_send_body_data(
         &self,
         event: &TaskEvent<'_>,
@@ -222,6 +234,10 @@ impl<D: Delegate + ?Sized> Delegate for Arc<D> {
         (**self).need_new_body_stream(event)
     }
 
+    fn need_new_body_stream_from(&self, event: &TaskEvent<'_>, offset: u64) -> Option<Body> {
+        (**self).need_new_body_stream_from(event, offset)
+    }
+
     fn did_send_body_data(
         &self,
         event: &TaskEvent<'_>,
@@ -324,6 +340,10 @@ impl Events for Chain {
 
     fn need_new_body_stream(&self, core: &Arc<TaskCore>) -> Option<Body> {
         self.delegate.need_new_body_stream(&self.event(core))
+    }
+
+    fn need_new_body_stream_from(&self, core: &Arc<TaskCore>, offset: u64) -> Option<Body> {
+        self.delegate.need_new_body_stream_from(&self.event(core), offset)
     }
 
     fn did_send_body_data(&self, core: &Arc<TaskCore>, count: u64, total: u64, expected: Option<u64>) {

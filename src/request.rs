@@ -57,6 +57,7 @@ pub struct Request {
     pub(crate) expect_continue: bool,
     pub(crate) retry: Option<RetryPolicy>,
     pub(crate) verify_digest: bool,
+    pub(crate) resumable_upload: bool,
     /// The first thing that was wrong, except with the URL.
     error: Option<Error>,
 }
@@ -99,6 +100,7 @@ impl Request {
             expect_continue: false,
             retry: None,
             verify_digest: false,
+            resumable_upload: false,
             error: None,
         }
     }
@@ -376,6 +378,43 @@ impl Request {
         self
     }
 
+    /// Sets whether the body is sent as a resumable upload
+    /// (draft-ietf-httpbis-resumable-upload): one that goes on where it was when its connection is
+    /// lost. Off unless set, since the headers that offer it surprise some servers; those that do not
+    /// know it take the request as an ordinary one, and so does a request without a body.
+    ///
+    /// It is interop version 8 of the draft (drafts -09 to -11), since that is what clients of Apple's
+    /// send, and what servers in use answer to. From draft -12 on it is version 9, which still changes;
+    /// sides of different versions have to ignore each other, and the upload is an ordinary one then.
+    ///
+    /// After a lost connection or a status of 5xx the server is asked how much it has, and the rest is
+    /// sent from there: at once the first time, then after the pauses of the
+    /// [`RetryPolicy`], or of its default if there is none, or when `Retry-After` says. After six
+    /// attempts in a row that brought nothing the task fails. Its error has
+    /// [resume data](crate::Error::resume_data) then, as it has when the idle timeout has passed: that
+    /// is taken for a lost connection only if there is a retry policy.
+    ///
+    /// A body that can be sent again is opened again. One that cannot, and of which more was used than
+    /// the server has, is asked of the delegate
+    /// ([`need_new_body_stream_from`](crate::Delegate::need_new_body_stream_from)).
+    ///
+    /// The response is the one that completed the upload, so its URL may be that of the upload
+    /// resource; such a response is not redirected. Cancelling the task leaves what was uploaded with
+    /// the server, which removes it in its own time.
+    ///
+    /// ```no_run
+    /// use urlsession::{Body, Request, Session};
+    ///
+    /// let request = Request::post("https://example.com/videos").resumable_upload(true);
+    /// let response = Session::shared().upload_task(request, Body::file("holidays.mp4")).wait()?;
+    /// println!("{}", response.status());
+    /// # Ok::<(), urlsession::Error>(())
+    /// ```
+    pub fn resumable_upload(mut self, resumable: bool) -> Self {
+        self.resumable_upload = resumable;
+        self
+    }
+
     fn authorization(self, value: Result<HeaderValue>) -> Self {
         self.attempt(|request| header::insert(&mut request.headers, AUTHORIZATION, value?))
     }
@@ -448,6 +487,11 @@ impl Request {
     /// Whether the body is held back until the server asks for it.
     pub fn get_expect_continue(&self) -> bool {
         self.expect_continue
+    }
+
+    /// Whether the body is sent as a resumable upload.
+    pub fn get_resumable_upload(&self) -> bool {
+        self.resumable_upload
     }
 }
 

@@ -104,11 +104,21 @@ impl RetryPolicy {
         if tried >= self.attempts {
             return None;
         }
+        Some(self.pause(tried, random))
+    }
+
+    /// The time before the next try after so many, however many there may be.
+    pub(crate) fn pause(&self, tried: u32, random: u32) -> Duration {
         let doubled =
             1u32.checked_shl(tried).map_or(Duration::MAX, |factor| self.initial_delay.saturating_mul(factor));
         let full = doubled.min(self.maximum_delay);
         let varied = 0.5 + 0.5 * f64::from(random) / f64::from(u32::MAX);
-        Some(Duration::try_from_secs_f64(full.as_secs_f64() * varied).unwrap_or(full))
+        Duration::try_from_secs_f64(full.as_secs_f64() * varied).unwrap_or(full)
+    }
+
+    /// The longest `Retry-After` that is waited for.
+    pub(crate) fn longest(&self) -> Duration {
+        self.longest_retry_after
     }
 
     pub(crate) fn allows(&self, method: &Method) -> bool {
@@ -158,7 +168,7 @@ pub(crate) fn is_transient(kind: ErrorKind) -> bool {
 }
 
 /// How long the server asks to wait (RFC 9110, section 10.2.3).
-fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.as_bytes().trim_ascii();
     if let Some(at) = imf_fixdate(value) {
         let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();

@@ -114,6 +114,42 @@ impl Session {
         self.make(Kind::Upload, request.into().body(Body::asked()), Loader::new())
     }
 
+    /// A task that goes on with a [resumable upload](Request::resumable_upload), suspended. The body is
+    /// given again, the whole of it, since resume data holds none; a body of another length than the
+    /// one before is the error
+    /// [`RequestBodyFailed`](crate::ErrorKind::RequestBodyFailed) of the task. The server is asked how
+    /// much it has, and a reader is read past that. `uploadTask(withResumeData:)`.
+    ///
+    /// Data that was stored has no credentials: those that are needed have to be headers of the
+    /// [configuration](crate::Configuration).
+    ///
+    /// Never fails and never blocks. Data of a download is the error
+    /// [`CannotParseResumeData`](crate::ErrorKind::CannotParseResumeData) of the task.
+    ///
+    /// ```no_run
+    /// use urlsession::{Body, Request, Session};
+    ///
+    /// let session = Session::shared();
+    /// let request = Request::put("https://example.com/film").resumable_upload(true);
+    /// let upload = session.upload_task(request, Body::file("film.mp4"));
+    /// let response = match upload.wait() {
+    ///     Err(error) => match error.resume_data() {
+    ///         Some(data) => {
+    ///             session.upload_task_with_resume_data(data.clone(), Body::file("film.mp4")).wait()?
+    ///         }
+    ///         None => return Err(error),
+    ///     },
+    ///     Ok(response) => response,
+    /// };
+    /// println!("{}", response.status());
+    /// # Ok::<(), urlsession::Error>(())
+    /// ```
+    pub fn upload_task_with_resume_data(&self, data: ResumeData, body: impl Into<Body>) -> UploadTask {
+        let request = data.to_request().body(body).resumable_upload(true);
+        let loader = Loader::resuming_upload(&request, data);
+        self.make(Kind::Upload, request, loader)
+    }
+
     /// A task whose response goes to a file, suspended. Takes a URL, a [`Request`], or a
     /// [`DownloadRequest`], which says where the file is to be.
     ///

@@ -93,6 +93,23 @@ impl FileSource {
         self.length
     }
 
+    /// Only the part of it that begins so many bytes on, and is no longer than that.
+    pub(crate) fn section(mut self, skip: u64, most: Option<u64>) -> Result<FileSource> {
+        let Some(left) = self.left.checked_sub(skip) else {
+            let (path, length) = (self.body.path.display(), self.length);
+            return Err(failed(&format!("sending {path}: byte {skip} was asked for, and it has {length}")));
+        };
+        let begin = self.body.start + (self.length - self.left) + skip;
+        self.file.seek(SeekFrom::Start(begin)).map_err(|error| self.body.error(error))?;
+        self.left = most.map_or(left, |most| most.min(left));
+        self.length = self.left;
+        self.body.start = begin;
+        if self.left < left {
+            self.body.end = Some(begin + self.left);
+        }
+        Ok(self)
+    }
+
     /// Reads the next piece. False when there is no more.
     pub(crate) fn next(&mut self, buffer: &mut Vec<u8>) -> Result<bool> {
         buffer.clear();

@@ -2,6 +2,7 @@
 
 use super::file::FileSource;
 use super::pipe::{Spawn, Taken};
+use super::section::Section;
 use super::stream::{StreamSource, exhausted};
 use super::{Body, BodyKind};
 use crate::error::{Error, Result};
@@ -15,6 +16,7 @@ pub(crate) enum Source {
     File(FileSource),
     Stream(StreamSource),
     Parts(Parts),
+    Section(Box<Section>),
 }
 
 /// Several bodies, one after the other.
@@ -90,6 +92,7 @@ impl Source {
             Source::File(file) => Some(file.len()),
             Source::Stream(stream) => stream.declared(),
             Source::Parts(parts) => parts.length,
+            Source::Section(section) => section.len(),
         }
     }
 
@@ -112,6 +115,7 @@ impl Source {
                 Taken::End => Next::End,
             }),
             Source::Parts(parts) => parts.next(buffer),
+            Source::Section(section) => section.next(buffer),
         }
     }
 
@@ -124,6 +128,7 @@ impl Source {
                     current.stop(reason);
                 }
             }
+            Source::Section(section) => section.stop(reason),
             Source::Bytes(_) | Source::File(_) => {}
         }
         *self = Source::default();

@@ -2,6 +2,7 @@
 //! it stopped; it waits for nothing, and says what there is to wait for.
 
 use super::outgoing::{Outgoing, Sending};
+use crate::body::Source;
 use crate::connection::idle::Permit;
 use crate::connection::transport::{Connection, Received};
 use crate::error::{Error, ErrorKind, Result};
@@ -139,6 +140,19 @@ impl Exchange {
                 "sending the body: the server answered before it had all of it, and does not want the rest",
             ));
         }
+    }
+
+    /// The exchange is given up: what is left of the source of its body goes back.
+    pub(crate) fn take_source(&mut self) -> Source {
+        self.abandoned |= self.is_sending();
+        self.starved = false;
+        self.persistent &= self.complete;
+        self.outgoing.take_source()
+    }
+
+    /// Whether all of the request went out.
+    pub(crate) fn is_sent(&self) -> bool {
+        self.complete
     }
 
     /// Whether there is more of the request to send.

@@ -4,7 +4,7 @@
 //! What goes out at a time is a frame: the head or a chunk's size, a piece of the body, and what ends
 //! a chunk, in one write.
 
-use crate::body::{Next, Source};
+use crate::body::{Next, Section, Source};
 use crate::connection::transport::{Connection, Written};
 use crate::error::{Error, ErrorKind, Result};
 use bytes::Bytes;
@@ -93,6 +93,15 @@ impl Outgoing {
     /// Whether nothing was given to the connection.
     pub(crate) fn is_untouched(&self) -> bool {
         !self.touched
+    }
+
+    /// Gives the source back, with what was taken from it and did not go out. Nothing can be sent
+    /// after that.
+    pub(crate) fn take_source(&mut self) -> Source {
+        let sent = self.at.saturating_sub(self.before.len());
+        let unsent = Bytes::copy_from_slice(self.piece().get(sent..).unwrap_or_default());
+        self.piece = Piece::Nothing;
+        Section::rest(std::mem::take(&mut self.source), unsent)
     }
 
     /// The rest is not wanted, for this reason.

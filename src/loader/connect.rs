@@ -188,7 +188,7 @@ impl Loader {
     ) -> Result<Flow> {
         let body = self.open_body(core)?;
         let (head, persistent) = self.encode(core, &body)?;
-        core.begin_sending(body.len());
+        self.begin_sending(body.len(), core)?;
         let ConnectionInfo { local, remote, tls_version, tls_cipher_suite, tls_resumed } = *connection.info();
         if let Some(transaction) = self.measure() {
             transaction.local_address = local;

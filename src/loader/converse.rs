@@ -8,6 +8,7 @@ use crate::exchange::outgoing::Sending;
 use crate::head::ResponseHead;
 use crate::proto::http1::framing::{Framing, MessageFraming, Persistence, framing};
 use crate::proto::http1::head::{MAX_INFORMATIONAL, ParsedHead};
+use crate::proto::resumable_upload::Next;
 use crate::sync::Arc;
 use crate::sys::{Interest, Patience};
 use crate::task::core::{Mode, TaskCore};
@@ -80,7 +81,9 @@ impl Loader {
                         transaction.response_header_bytes += length as u64;
                     }
                     if head.is_interim() {
-                        self.interim(&mut exchange, head, core)?;
+                        if let Some(next) = self.interim(&mut exchange, head, core)? {
+                            return self.upload_otherwise(exchange, next, core);
+                        }
                         continue;
                     }
                     return self.respond(exchange, head, core);
@@ -171,7 +174,9 @@ impl Loader {
         loop {
             match exchange.receive_head(Patience::Never) {
                 Ok(Head::Complete(head, _)) if head.is_interim() => {
-                    self.interim(&mut exchange, head, core)?
+                    if let Some(next) = self.interim(&mut exchange, head, core)? {
+                        return self.upload_otherwise(exchange, next, core);
+                    }
                 }
                 Ok(Head::Complete(head, _)) => return self.respond(exchange, head, core),
                 Ok(Head::Some) => {}
@@ -180,8 +185,14 @@ impl Loader {
         }
     }
 
-    /// A 1xx. RFC 9110, section 15.2: any number may come before the final response.
-    fn interim(&mut self, exchange: &mut Exchange, head: ParsedHead, core: &Arc<TaskCore>) -> Result<()> {
+    /// A 1xx. RFC 9110, section 15.2: any number may come before the final response. What a resumable
+    /// upload does instead of waiting for that, if it does not.
+    fn interim(
+        &mut self,
+        exchange: &mut Exchange,
+        head: ParsedHead,
+        core: &Arc<TaskCore>,
+    ) -> Result<Option<Next>> {
         self.conversation.interim += 1;
         if self.conversation.interim > MAX_INFORMATIONAL {
             return Err(Error::new(
@@ -196,11 +207,12 @@ impl Loader {
             exchange.release_body();
             self.clock.next_attempt = None;
         }
+        let next = self.upload_informed(exchange, head.status, &head.headers);
         if let Some(events) = core.events() {
             let head = self.response_head(head, None, core)?;
             core.tell(events, move |events, core| events.did_receive_informational(core, &head));
         }
-        Ok(())
+        Ok(next)
     }
 
     /// The final head is there.
@@ -232,6 +244,7 @@ impl Loader {
         // RFC 9112, section 9.5: an error before the request was out says that the rest of it is not
         // wanted. Other answers do not (section 7.5 of RFC 9110).
         if !self.conversation.sent && (!head.status.is_success() || exchange.is_held()) {
+            self.keep_rest(&mut exchange);
             self.give_up_sending(&mut exchange, core);
         }
         let version = head.version;
@@ -246,7 +259,7 @@ impl Loader {
             transaction.network_protocol_name =
                 Some(if version == Version::HTTP_10 { "http/1.0" } else { "http/1.1" });
         }
-        self.redirect_or_deliver(Incoming::Http1(exchange), head, core)
+        self.upload_answered(exchange, head, core)
     }
 
     /// The head as users see it.

@@ -317,7 +317,7 @@ impl Loader {
         Ok(())
     }
 
-    /// The error of a download, with what it takes to go on later.
+    /// The error of a download or a resumable upload, with what it takes to go on later.
     pub(super) fn with_resume_data(&mut self, core: &Arc<TaskCore>, error: Error) -> Error {
         // Who cancelled has said what becomes of the file.
         if core.is_settled() {
@@ -331,7 +331,9 @@ impl Loader {
 
     /// The task ends before the download does: is there something to go on with?
     pub(super) fn keep_for_later(&mut self, core: &Arc<TaskCore>) -> Option<ResumeData> {
-        let download = self.download.as_mut()?;
+        let Some(download) = self.download.as_mut() else {
+            return self.upload.as_ref().and_then(|upload| upload.resume_data());
+        };
         let data = download.resume_data(&core.original)?;
         if let Some(partial) = download.partial.as_mut() {
             partial.keep();

@@ -22,6 +22,7 @@ mod integrity;
 mod local;
 mod prepare;
 mod redirect;
+mod resumable;
 mod retry;
 mod upload;
 
@@ -47,6 +48,7 @@ use clock::Clock;
 use download::Downloading;
 use incoming::Incoming;
 use prepare::Route;
+use resumable::Uploading;
 use std::time::Instant;
 
 /// See the module's documentation.
@@ -67,6 +69,7 @@ pub(crate) struct Loader {
     interruptible: bool,
     download: Option<Box<Downloading>>,
     route: Route,
+    upload: Option<Box<Uploading>>,
 }
 
 /// Where the task stands.
@@ -147,6 +150,7 @@ impl Loader {
             interruptible: false,
             download: None,
             route: Route::Network,
+            upload: None,
         }
     }
 
@@ -191,10 +195,12 @@ impl Loader {
                         Pause::Reader => Advance::Streaming,
                     };
                 }
-                Err(error) => match self.try_again(core, error) {
-                    Ok(step) => self.step = step,
-                    Err(error) => return Advance::Done(Err(self.describe(core, error))),
-                },
+                Err(error) => {
+                    match self.upload_lost(core, error).or_else(|error| self.try_again(core, error)) {
+                        Ok(step) => self.step = step,
+                        Err(error) => return Advance::Done(Err(self.describe(core, error))),
+                    }
+                }
             }
         }
     }
@@ -361,6 +367,9 @@ impl Work for Loader {
         };
         core.original.get_body().close(&reason);
         self.request(core).get_body().close(&reason);
+        if let Some(upload) = &self.upload {
+            upload.close(&reason);
+        }
         let duration = core.created.elapsed();
         if self.failure.is_some() || core.is_settled() {
             let now = core.created + duration;

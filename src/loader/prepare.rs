@@ -32,6 +32,7 @@ impl Loader {
         if !self.prepare_download(core)? {
             return Ok(Flow::Go(Step::Hashing(None)));
         }
+        self.prepare_upload(core)?;
         let request = self.request(core);
         core.context.configuration.check()?;
         request.well_formed()?;
@@ -115,6 +116,9 @@ impl Loader {
         }
         if let Some(download) = &self.download {
             download.headers(headers.to_mut())?;
+        }
+        if self.upload.is_some() {
+            self.add_upload_fields(headers.to_mut(), body.len())?;
         }
         let persistence = encode(&mut head, &headers);
         Ok((head, persistence == Persistence::KeepAlive))

@@ -99,7 +99,7 @@ impl Loader {
         Ok(Flow::Stay(Step::Backoff(until), Pause::Event))
     }
 
-    fn policy<'a>(&'a self, core: &'a TaskCore) -> &'a RetryPolicy {
+    pub(super) fn policy<'a>(&'a self, core: &'a TaskCore) -> &'a RetryPolicy {
         core.original.retry.as_ref().unwrap_or(&core.context.configuration.retry)
     }
 
@@ -109,6 +109,10 @@ impl Loader {
         if self.download.is_some() && reached >= self.tries.reached.saturating_add(PROGRESS) {
             self.tries.count = 0;
             self.tries.reached = reached;
+        }
+        // An upload that the server holds is gone on with, and not sent anew.
+        if self.is_resumable() {
+            return false;
         }
         let request = self.request(core);
         let repeatable = self.policy(core).allows(request.get_method()) && !request.get_body().is_spent();
@@ -133,13 +137,14 @@ impl Loader {
     /// The exchange failed before a head came.
     pub(super) fn unanswered(
         &mut self,
-        exchange: Box<Exchange>,
+        mut exchange: Box<Exchange>,
         error: Error,
         core: &Arc<TaskCore>,
     ) -> Result<Flow> {
         if core.is_settled() {
             return Err(Error::cancelled());
         }
+        self.keep_rest(&mut exchange);
         let method = self.request(core).get_method();
         match retry(&exchange, method.is_idempotent(), self.retries.stale, &error) {
             None => Err(error),
@@ -188,6 +193,6 @@ fn retry(exchange: &Exchange, idempotent: bool, repeated: bool, error: &Error) -
     None
 }
 
-fn random() -> u32 {
+pub(super) fn random() -> u32 {
     RandomState::new().hash_one(0) as u32
 }

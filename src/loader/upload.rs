@@ -13,6 +13,9 @@ use http::header::CONTENT_LENGTH;
 impl Loader {
     /// Before a connection is wanted: is there a body to send, or has the delegate to be asked for one?
     pub(super) fn with_body(&mut self, core: &Arc<TaskCore>) -> Result<Flow> {
+        if let Some(step) = self.with_rest(core)? {
+            return Ok(Flow::Go(step));
+        }
         if !self.request(core).get_body().is_spent() {
             return Ok(Flow::Go(Step::Route));
         }
@@ -32,6 +35,9 @@ impl Loader {
             return Ok(Flow::Stay(Step::NeedBody, Pause::Answer));
         };
         self.clock.touch();
+        if self.take_rest(&answer)? {
+            return Ok(Flow::Go(Step::Acquire(None)));
+        }
         match answer {
             Answer::Body(Some(body)) if !body.is_spent() => {
                 // Whoever writes the one that is given up has to know.
@@ -66,7 +72,10 @@ impl Loader {
     }
 
     /// Opens the body, whose length is fixed from here on.
-    pub(super) fn open_body(&self, core: &Arc<TaskCore>) -> Result<Source> {
+    pub(super) fn open_body(&mut self, core: &Arc<TaskCore>) -> Result<Source> {
+        if let Some(source) = self.open_rest(core)? {
+            return Ok(source);
+        }
         let request = self.request(core);
         let declared = match request.get_headers().get(CONTENT_LENGTH) {
             Some(value) if !request.get_body().is_absent() => {
@@ -80,17 +89,7 @@ impl Loader {
             }
             _ => None,
         };
-        Source::open(request.get_body(), declared, &|| {
-            let pool = Arc::clone(core.context.pool.shared());
-            Host {
-                waker: core.waker(),
-                spawn: Arc::new(move |run| {
-                    pool.call(Box::new(move || {
-                        crate::engine::events::contain(run);
-                    }));
-                }),
-            }
-        })
+        Source::open(request.get_body(), declared, &|| host(core))
     }
 
     /// Sends what can be sent.
@@ -107,6 +106,7 @@ impl Loader {
 
     /// Counts what went out of the body, and has the delegate told.
     fn count_sent(&mut self, exchange: &Exchange, core: &Arc<TaskCore>) {
+        self.note_sent(exchange);
         let sent = exchange.body_sent();
         if sent > self.conversation.body_sent {
             self.conversation.body_sent = sent;
@@ -114,10 +114,23 @@ impl Loader {
             if let Some(transaction) = self.measure() {
                 transaction.request_body_bytes = sent;
             }
-            core.has_sent(sent);
+            core.has_sent(self.upload_offset().saturating_add(sent));
             if exchange.is_sending() {
                 core.moved(now);
             }
         }
+    }
+}
+
+/// What a body needs of the task that sends it.
+pub(super) fn host(core: &Arc<TaskCore>) -> Host {
+    let pool = Arc::clone(core.context.pool.shared());
+    Host {
+        waker: core.waker(),
+        spawn: Arc::new(move |run| {
+            pool.call(Box::new(move || {
+                crate::engine::events::contain(run);
+            }));
+        }),
     }
 }

@@ -9,7 +9,6 @@ pub(crate) mod http1;
 #[allow(dead_code)]
 pub(crate) mod ranges;
 pub(crate) mod redirect;
-#[allow(dead_code, unused_imports)]
 pub(crate) mod resumable_upload;
 #[allow(dead_code)]
 pub(crate) mod structured;

@@ -1,8 +1,8 @@
-//! Data and upload tasks: a request, and its response in memory or through a reader.
+//! Data tasks: a request, and its response in memory or through a reader.
 
 use super::core::{Opened, TaskCore};
 use super::kind::in_memory;
-use super::{Data, Task, TaskKind, Upload};
+use super::{Data, Task, TaskKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::response::Response;
 use bytes::Bytes;
@@ -13,11 +13,6 @@ use std::sync::Arc;
 /// A request whose response is collected in memory, read, or handed to a delegate piece by piece.
 /// `URLSessionDataTask`.
 pub type DataTask = Task<Data>;
-
-/// A data task with a body to send; `URLSessionUploadTask`.
-///
-/// The body is that of the upload, whatever body the request had.
-pub type UploadTask = Task<Upload>;
 
 /// The body as a reader: for data and upload tasks.
 impl<K: TaskKind<Body = Bytes>> Task<K> {

@@ -7,14 +7,16 @@ mod figures;
 mod kind;
 mod pending;
 mod progress;
+mod upload;
 mod wait;
 
 pub use self::core::TaskState;
-pub use data::{BodyReader, DataTask, UploadTask};
+pub use data::{BodyReader, DataTask};
 pub use download::DownloadTask;
 pub use kind::{Data, Download, TaskKind, Upload};
 pub use pending::Pending;
 pub use progress::{Progress, SessionProgress};
+pub use upload::UploadTask;
 pub use wait::{wait_all, wait_any};
 
 use crate::error::Error;

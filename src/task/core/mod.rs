@@ -111,6 +111,7 @@ pub(crate) trait Events: Send + Sync {
     fn will_redirect(&self, core: &Arc<TaskCore>, head: &ResponseHead, request: Request) -> RedirectDecision;
     fn did_receive_challenge(&self, core: &Arc<TaskCore>, challenge: &Challenge) -> ChallengeDisposition;
     fn need_new_body_stream(&self, core: &Arc<TaskCore>) -> Option<Body>;
+    fn need_new_body_stream_from(&self, core: &Arc<TaskCore>, offset: u64) -> Option<Body>;
     fn did_send_body_data(&self, core: &Arc<TaskCore>, count: u64, total: u64, expected: Option<u64>);
     fn did_receive_informational(&self, core: &Arc<TaskCore>, head: &ResponseHead);
     fn did_receive_response(&self, core: &Arc<TaskCore>, head: &ResponseHead) -> ResponseDisposition;

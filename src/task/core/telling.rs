@@ -69,6 +69,17 @@ impl TaskCore {
         }
     }
 
+    /// The rest of a body begins to go out, of which there are so many bytes before.
+    pub(crate) fn resume_sending(&self, offset: u64, total: Option<u64>) {
+        self.counts.begin_sending(total);
+        self.counts.sent.store(offset, Ordering::Relaxed);
+        if self.observed.load(Ordering::Acquire) {
+            let mut shared = lock(&self.shared);
+            shared.sent = offset;
+            shared.sent_told = offset;
+        }
+    }
+
     /// So much of the request's body went out in all. The delegate is told of it; of several pieces
     /// in one, if it is slow.
     pub(crate) fn has_sent(self: &Arc<Self>, total: u64) {
