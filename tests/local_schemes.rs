@@ -209,7 +209,7 @@ fn what_cannot_be_read_is_told_by_its_kind() {
         use std::os::unix::fs::PermissionsExt;
         let secret = directory.file("secret", "x");
         let path = directory.0.join("secret");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
         // The superuser may read everything.
         if fs::File::open(&path).is_err() {
             assert_eq!(kind(secret.as_str()), ErrorKind::NoPermissionsToReadFile);
