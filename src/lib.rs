@@ -49,6 +49,9 @@
 //! | be called, and decide | [`DataTask::on_completion`], [`Delegate`], [`DelegateQueue`] |
 //! | select over results | [`DataTask::pending`], [`Pending::receiver`] |
 //! | read a body as it comes | [`DataTask::open`], [`BodyReader`] |
+//! | send a file, a stream or a form | [`Session::upload_task`], [`Body`], [`Multipart`] |
+//! | download to a file, and go on later | [`Session::download_task`], [`DownloadRequest`], [`ResumeData`] |
+//! | try again | [`RetryPolicy`] |
 //! | cancel, suspend, prefer | [`Task::cancel`], [`Task::suspend`], [`Task::set_priority`] |
 //! | set limits, headers, trust | [`Configuration`] |
 //! | know what went wrong | [`Error`], [`ErrorKind`] |
@@ -69,8 +72,8 @@
 //!
 //! # Features
 //!
-//! `tls`, `gzip` and `checksum` are on by default; `brotli`, `zstd`, `json`, `aws-lc-rs` and `platform-verifier`
-//! are not. A feature adds something, and does not change how the rest behaves.
+//! `tls`, `gzip` and `checksum` are on by default; `brotli`, `zstd`, `json`, `aws-lc-rs` and
+//! `platform-verifier` are not. A feature adds something, and does not change how the rest behaves.
 
 mod body;
 mod challenge;
