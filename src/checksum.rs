@@ -4,7 +4,9 @@
 mod file;
 mod hasher;
 
-pub(crate) use file::{hash_file, hash_part, verify_file};
+pub(crate) use file::hash_part;
+#[cfg(feature = "checksum")]
+pub(crate) use file::{hash_file, verify_file};
 pub(crate) use hasher::Hasher;
 
 use crate::error::{Error, ErrorKind};

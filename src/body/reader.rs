@@ -121,7 +121,7 @@ fn spawn(run: Box<dyn FnOnce() + Send>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ErrorKind;
+    use crate::error::ErrorKind;
     use std::io::Write;
 
     fn read(body: &Body) -> Vec<u8> {
