@@ -10,8 +10,11 @@ mod support;
 #[path = "../examples/fetch/args.rs"]
 mod args;
 #[allow(dead_code)]
-#[path = "../examples/fetch/exit.rs"]
+#[path = "../examples/shared/exit.rs"]
 mod exit;
+#[allow(dead_code)]
+#[path = "../examples/shared/values.rs"]
+mod values;
 
 use std::fs;
 use std::io::{Read, Write};

@@ -1,6 +1,7 @@
 //! The command line: options with curl's names, taken apart into [`Options`]. Opens no file and
 //! knows nothing of sessions.
 
+use crate::values::{Header, Usage, header, seconds, with_scheme};
 use lexopt::Arg::{Long, Short, Value};
 use lexopt::{Parser, ValueExt};
 use std::collections::HashSet;
@@ -27,7 +28,7 @@ pub struct Options {
     /// `-X`.
     pub method: Option<String>,
     /// `-H`: name and value; without a value the header is not to be sent.
-    pub headers: Vec<(String, Option<String>)>,
+    pub headers: Vec<Header>,
     /// `-d` and `--data-binary`, to be joined with `&`.
     pub data: Vec<Data>,
     /// `-A`.
@@ -112,16 +113,6 @@ pub enum Source {
     File(PathBuf),
     /// `@-`.
     Stdin,
-}
-
-/// What is wrong with the command line.
-#[derive(Debug)]
-pub struct Usage(pub String);
-
-impl From<lexopt::Error> for Usage {
-    fn from(error: lexopt::Error) -> Usage {
-        Usage(error.to_string())
-    }
 }
 
 /// Takes a command line apart; the program's name is not part of `args`.
@@ -259,25 +250,8 @@ fn targets(urls: Vec<String>, outputs: Vec<Output>, all_remote: bool) -> Result<
     Ok(urls.into_iter().zip(outputs).map(|(url, output)| Target { url: with_scheme(url), output }).collect())
 }
 
-fn with_scheme(url: String) -> String {
-    if url.contains("://") || url.trim().is_empty() { url } else { format!("http://{url}") }
-}
-
 fn output(value: OsString) -> Output {
     if value == "-" { Output::StdoutAnyhow } else { Output::File(value.into()) }
-}
-
-/// `Name: value`; `Name:` takes a header away, `Name;` sends an empty one.
-fn header(text: String) -> Result<(String, Option<String>), Usage> {
-    if let Some((name, value)) = text.split_once(':') {
-        let value = value.trim();
-        return Ok((name.trim().to_owned(), (!value.is_empty()).then(|| value.to_owned())));
-    }
-    match text.trim().strip_suffix(';') {
-        Some(name) => Ok((name.to_owned(), Some(String::new()))),
-        // The text is not repeated: there may be a secret in it.
-        None => Err(Usage("-H wants 'Name: value'".into())),
-    }
 }
 
 fn data(value: OsString, strip: bool) -> Result<Data, Usage> {
@@ -293,15 +267,6 @@ fn data(value: OsString, strip: bool) -> Result<Data, Usage> {
 fn user(text: String) -> Result<(String, String), Usage> {
     let (name, password) = text.split_once(':').ok_or_else(|| Usage("-u wants user:password".into()))?;
     Ok((name.to_owned(), password.to_owned()))
-}
-
-/// A number of seconds, which may have decimals; 0 is no limit.
-fn seconds(option: &str, text: String) -> Result<Option<Duration>, Usage> {
-    let parsed = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    match parsed {
-        Some(time) => Ok((!time.is_zero()).then_some(time)),
-        None => Err(Usage(format!("{option} wants a number of seconds, not {text:?}"))),
-    }
 }
 
 /// A number of redirects; -1 is no limit.

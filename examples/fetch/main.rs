@@ -11,20 +11,26 @@
 //! (`DelegateQueue::manual`). Ctrl-C cancels the tasks; the rest follows from that.
 
 mod args;
+#[path = "../shared/exit.rs"]
 mod exit;
 mod output;
 mod progress;
+#[path = "../shared/requests.rs"]
+mod requests;
 mod setup;
 mod transfer;
+#[path = "../shared/values.rs"]
+mod values;
 mod verbose;
 
-use args::{Command, Options, Usage};
+use args::{Command, Options};
 use exit::{EXITS, Exit, Failure};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use transfer::Job;
 use urlsession::{DelegateQueue, Session};
+use values::Usage;
 
 const HELP: &str = "\
 Usage: fetch [options] URL...

@@ -3,22 +3,15 @@
 
 use crate::args::{Data, Options, Source, Target};
 use crate::exit::{Exit, Failure};
-use std::fs;
+use crate::requests::{self, named, read};
 use std::io::{self, Read};
-use std::path::Path;
 use std::time::Duration;
-use urlsession::{Bytes, Certificate, Configuration, Error, Identity, Request, RootCertificates};
+use urlsession::{Bytes, Configuration, Identity, Request};
 
 /// The configuration of the session.
 pub fn configuration(options: &Options) -> Result<Configuration, Failure> {
-    let mut configuration = Configuration::ephemeral()
-        .redirect_limit(options.max_redirs)
-        .danger_accept_invalid_certificates(options.insecure);
-    if let Some(path) = &options.cacert {
-        let pem = read(path, Exit::CaCertificates)?;
-        let roots = Certificate::from_pem(pem).map_err(|error| named(path, Exit::CaCertificates, &error))?;
-        configuration = configuration.root_certificates(RootCertificates::Only(roots));
-    }
+    let configuration = Configuration::ephemeral().redirect_limit(options.max_redirs);
+    let mut configuration = requests::trusting(configuration, options.insecure, options.cacert.as_deref())?;
     if let Some(path) = &options.cert {
         let chain = read(path, Exit::ClientCertificate)?;
         let identity = match &options.key {
@@ -28,14 +21,7 @@ pub fn configuration(options: &Options) -> Result<Configuration, Failure> {
         let identity = identity.map_err(|error| named(path, Exit::ClientCertificate, &error))?;
         configuration = configuration.client_identity(identity);
     }
-    for (name, value) in &options.headers {
-        // What the library adds by itself can be taken away only there.
-        match (name.to_ascii_lowercase().as_str(), value) {
-            ("user-agent", None) => configuration = configuration.user_agent(""),
-            ("accept-encoding", None) => configuration = configuration.automatic_decoding(false),
-            _ => {}
-        }
-    }
+    configuration = requests::without_defaults(configuration, &options.headers);
     if let Some(agent) = &options.user_agent {
         configuration = configuration.user_agent(agent.as_str());
     }
@@ -60,14 +46,7 @@ pub fn request(options: &Options, target: &Target, body: Option<&Bytes>) -> Requ
         (None, false, Some(_)) => "POST",
         (None, false, None) => "GET",
     };
-    let mut request = Request::new(method, &target.url);
-    for (name, value) in &options.headers {
-        match value {
-            Some(value) => request = request.add_header(name, value.as_str()),
-            None if name.eq_ignore_ascii_case("accept") => request = request.header(name, ""),
-            None => {}
-        }
-    }
+    let mut request = requests::with_headers(Request::new(method, &target.url), &options.headers);
     if let Some(referer) = &options.referer {
         request = request.header("referer", referer.as_str());
     }
@@ -105,12 +84,4 @@ fn piece(data: &Data) -> Result<Vec<u8>, Failure> {
         bytes.retain(|byte| !matches!(byte, b'\r' | b'\n' | 0));
     }
     Ok(bytes)
-}
-
-fn read(path: &Path, exit: Exit) -> Result<Vec<u8>, Failure> {
-    fs::read(path).map_err(|error| Failure::new(exit, format!("reading {}: {error}", path.display())))
-}
-
-fn named(path: &Path, exit: Exit, error: &Error) -> Failure {
-    Failure::new(exit, format!("{}: {error}", path.display()))
 }

@@ -1,6 +1,9 @@
 //! How a transfer can fail, in curl's numbers: [`Exit`], [`Failure`], and the way from an
 //! [`Error`] of the library to them.
 
+// Not every program has a use for all of it.
+#![allow(dead_code)]
+
 use std::fmt;
 use std::io;
 use urlsession::{Error, ErrorKind};
@@ -31,6 +34,8 @@ exits! {
     Write = 23, "the output could not be written";
     ReadInput = 26, "a file given to an option could not be read";
     Timeout = 28, "a time limit passed";
+    Checksum = 32, "the file does not have the checksum it has to have";
+    Range = 33, "the server does not give the range that was asked for";
     TlsConnect = 35, "the TLS handshake failed";
     Internal = 43, "an error that should not happen";
     TooManyRedirects = 47, "more redirects than --max-redirs allows";
@@ -107,6 +112,17 @@ pub fn exit(error: &Error) -> Exit {
         | Kind::ServerCertificateHasUnknownRoot
         | Kind::ServerCertificateNotYetValid => Exit::ServerCertificate,
         Kind::ClientCertificateRejected | Kind::ClientCertificateRequired => Exit::ClientCertificate,
+        Kind::CannotCreateFile
+        | Kind::CannotOpenFile
+        | Kind::CannotWriteToFile
+        | Kind::CannotMoveFile
+        | Kind::StorageFull
+        | Kind::ResourceUnavailable => Exit::Write,
+        Kind::FileDoesNotExist
+        | Kind::FileIsDirectory
+        | Kind::NoPermissionsToReadFile
+        | Kind::RequestBodyFailed => Exit::ReadInput,
+        Kind::ChecksumMismatch => Exit::Checksum,
         Kind::Cancelled => Exit::Interrupted,
         _ => Exit::Internal,
     }
