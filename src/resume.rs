@@ -60,7 +60,6 @@ use url::Url;
 pub struct ResumeData {
     facts: Facts,
     /// Where the partial file is, if the data never left this program.
-    #[allow(dead_code)]
     pub(crate) directory: Option<PathBuf>,
     /// The request with all that is not stored, if the data never left this program.
     pub(crate) request: Option<Request>,
@@ -112,7 +111,6 @@ impl ResumeData {
     }
 }
 
-#[allow(dead_code)]
 impl ResumeData {
     /// Of a download whose partial file is in the directory. Ranges, of the bytes that are there, may
     /// be in any order and overlap.

@@ -28,12 +28,9 @@ pub(crate) use epoll::Poller;
 pub(crate) use portable::Poller;
 
 // Sending is not used as yet outside of its tests.
-#[allow(dead_code)]
 mod bounce;
-#[allow(dead_code)]
 pub(crate) mod file;
 #[cfg(any(target_os = "linux", target_os = "android"))]
-#[allow(dead_code)]
 mod splice;
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]

@@ -95,7 +95,8 @@ impl DownloadedFile {
     }
 
     /// Moves it to a path, in place of what is there, and keeps it. Within one file system that is
-    /// one step, so nobody sees a part of it. To another one it is copied first.
+    /// one step, so nobody sees a part of it. To another one it is copied first. A temporary file may be
+    /// read by nobody but the user, and stays so: set its permissions if others are to read it.
     ///
     /// # Errors
     /// [`ErrorKind::CannotMoveFile`], [`ErrorKind::StorageFull`]. The file is still where it was then,

@@ -6,6 +6,7 @@ use super::{DownloadedFile, temporary};
 use crate::checksum::{Checksum, ChecksumAlgorithm, Hasher, hash_part};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::Splice;
+use crate::sys::file::{lock, open_no_follow, preallocate};
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -58,7 +59,7 @@ impl Partial {
     pub(crate) fn beside(destination: &Path, recorded: u64) -> Result<Self> {
         let path = partial_path(destination);
         let opened = match temporary::create_shared(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => temporary::open(&path),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => open_no_follow(&path),
             created => created,
         };
         let file = opened.map_err(|error| {
@@ -77,14 +78,14 @@ impl Partial {
             ));
         }
         let path = directory.join(name);
-        let file = temporary::open(&path).map_err(|error| {
+        let file = open_no_follow(&path).map_err(|error| {
             Error::file(ErrorKind::CannotOpenFile, "opening the file of the download", &path, error)
         })?;
         Partial::continued(file, path, recorded)
     }
 
     fn continued(file: File, path: PathBuf, recorded: u64) -> Result<Self> {
-        if !temporary::lock(&file) {
+        if !lock(&file) {
             return Err(Error::new(
                 ErrorKind::ResourceUnavailable,
                 format!(
@@ -227,17 +228,7 @@ impl Partial {
     /// Takes the room that all of it will need, so that a full disk is noticed now. A file system that
     /// cannot do that is no error.
     pub(crate) fn preallocate(&self, total: u64) -> Result<()> {
-        #[cfg(target_os = "linux")]
-        {
-            use rustix::fs::{FallocateFlags, fallocate};
-            let taken = fallocate(&self.file, FallocateFlags::KEEP_SIZE, 0, total);
-            if let Err(error @ (rustix::io::Errno::NOSPC | rustix::io::Errno::DQUOT)) = taken {
-                return Err(self.failed("taking room for", error.into()));
-            }
-        }
-        #[cfg(not(target_os = "linux"))]
-        let _ = total;
-        Ok(())
+        preallocate(&self.file, total).map_err(|error| self.failed("taking room for", error))
     }
 
     /// If it is dropped, the file stays.

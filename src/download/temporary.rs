@@ -1,5 +1,6 @@
 //! Names of files that are not finished, and making them.
 
+use crate::sys::file::create_new_private;
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::hash::{BuildHasher, RandomState};
@@ -12,7 +13,8 @@ pub(crate) const SUFFIX: &str = ".part";
 /// A path beside another one, which nobody else is likely to use.
 pub(crate) fn beside(path: &Path) -> PathBuf {
     let mut name = OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
+    // A name may not get much longer than the longest that there may be.
+    name.push(path.file_name().filter(|name| name.len() <= 200).unwrap_or_default());
     name.push(format!(".{:016x}{SUFFIX}", random()));
     path.with_file_name(name)
 }
@@ -21,7 +23,7 @@ pub(crate) fn beside(path: &Path) -> PathBuf {
 pub(crate) fn create(directory: &Path) -> io::Result<(File, PathBuf)> {
     loop {
         let path = directory.join(format!("urlsession-{:016x}{SUFFIX}", random()));
-        match create_new(&path) {
+        match create_new_private(&path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             created => return created.map(|file| (file, path)),
         }
@@ -34,54 +36,15 @@ pub(crate) fn create_shared(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create_new(true).open(path)
 }
 
-/// Makes a file that only we may read, where there must be none, not even a link.
-pub(crate) fn create_new(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
-}
-
-/// Opens a file that is there, to be continued: a file, and not what a link leads to.
-pub(crate) fn open(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true);
-    #[cfg(unix)]
-    {
-        use rustix::fs::OFlags;
-        // A link may lead anywhere, and opening a pipe would wait for its other end.
-        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, flags.bits() as i32);
-    }
-    let file = options.open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-    }
-    Ok(file)
-}
-
 /// Puts bytes in place of a file, in one step.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let beside = beside(path);
-    let written = create_new(&beside).and_then(|mut file| file.write_all(bytes));
+    let written = create_new_private(&beside).and_then(|mut file| file.write_all(bytes));
     let replaced = written.and_then(|()| std::fs::rename(&beside, path));
     if replaced.is_err() {
         let _ = std::fs::remove_file(&beside);
     }
     replaced
-}
-
-/// Takes a file for ourselves, as far as others ask (`flock`). False if somebody else has it.
-pub(crate) fn lock(file: &File) -> bool {
-    #[cfg(unix)]
-    {
-        use rustix::fs::{FlockOperation, flock};
-        // File systems that know no locks must not keep anybody from downloading.
-        flock(file, FlockOperation::NonBlockingLockExclusive) != Err(rustix::io::Errno::WOULDBLOCK)
-    }
-    #[cfg(not(unix))]
-    true
 }
 
 fn random() -> u64 {

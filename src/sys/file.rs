@@ -42,6 +42,13 @@ pub(crate) fn open_without_waiting(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(flags.bits() as _).open(path)
 }
 
+/// Takes a file for ourselves, as far as others ask (`flock`). False if somebody else has it. File
+/// systems that know no locks keep nobody out.
+pub(crate) fn lock(file: &File) -> bool {
+    use rustix::fs::{FlockOperation, flock};
+    flock(file, FlockOperation::NonBlockingLockExclusive) != Err(Errno::WOULDBLOCK)
+}
+
 /// Reserves room for the first `len` bytes of the file, whose own length stays what it is. Fails
 /// when the disk or the user's quota has no room (`StorageFull`, `QuotaExceeded`), or when no file may be so long
 /// (`FileTooLarge`), and then nothing is reserved. A file system that cannot reserve does nothing.
