@@ -1,6 +1,5 @@
 //! The request goes out, and heads come in until the final one is there.
 
-use super::incoming::Incoming;
 use super::{Flow, Loader, Pause, Step};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::http1::{Exchange, Head};

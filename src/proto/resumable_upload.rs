@@ -184,11 +184,13 @@ impl Upload {
     }
 
     /// How many bytes the server is known to have. No more will be asked for before that place.
+    #[cfg(test)]
     pub(crate) fn acknowledged(&self) -> u64 {
         self.acknowledged
     }
 
     /// The limits the server last announced.
+    #[cfg(test)]
     pub(crate) fn limits(&self) -> Limits {
         self.limits
     }
@@ -196,11 +198,6 @@ impl Upload {
     /// How long the body is, if that is known.
     pub(crate) fn total(&self) -> Option<u64> {
         self.total
-    }
-
-    /// The creation was redirected, and goes to that URL now; what was announced is void.
-    pub(crate) fn redirected(&mut self, url: Url) {
-        *self = Upload::new(url, self.total);
     }
 
     /// The body has been sent up to that byte of it; to be told before what the server said to that.

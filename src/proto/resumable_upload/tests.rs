@@ -357,10 +357,6 @@ fn an_upload_has_one_upload_resource() {
     assert_eq!(dialogue.state("64", "?0"), "append 64+36!");
     assert_eq!(dialogue.interim(&[("location", "/uploads/2"), ("upload-offset", "70")]), "");
     assert_eq!(dialogue.lost(), "query 0");
-    // A creation that is redirected begins anew.
-    let mut dialogue = Dialogue::announced(Some(100));
-    dialogue.0.redirected(url("https://other/files"));
-    assert_eq!(dialogue.lost(), "fail NetworkConnectionLost");
 }
 
 #[test]
