@@ -399,16 +399,18 @@ impl Request {
     /// ([`need_new_body_stream_from`](crate::Delegate::need_new_body_stream_from)).
     ///
     /// The response is the one that completed the upload, so its URL may be that of the upload
-    /// resource; such a response is not redirected. Cancelling the task leaves what was uploaded with
-    /// the server, which removes it in its own time.
+    /// resource, and a redirect is not followed then. If that response was lost, the one that says that
+    /// the upload is complete takes its place: 204, without a body. Cancelling the task sends nothing,
+    /// and leaves what was uploaded with the server, which removes it in its own time.
     ///
-    /// ```no_run
-    /// use urlsession::{Body, Request, Session};
+    /// ```
+    /// use urlsession::{Request, Session};
     ///
-    /// let request = Request::post("https://example.com/videos").resumable_upload(true);
-    /// let response = Session::shared().upload_task(request, Body::file("holidays.mp4")).wait()?;
-    /// println!("{}", response.status());
-    /// # Ok::<(), urlsession::Error>(())
+    /// // Nobody listens at this port, so nobody has anything of it yet.
+    /// let request = Request::post("http://127.0.0.1:1/videos").resumable_upload(true);
+    /// assert!(request.get_resumable_upload());
+    /// let error = Session::shared().upload_task(request, "the video").wait().unwrap_err();
+    /// assert!(error.resume_data().is_none());
     /// ```
     pub fn resumable_upload(mut self, resumable: bool) -> Self {
         self.resumable_upload = resumable;

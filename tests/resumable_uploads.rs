@@ -751,3 +751,94 @@ fn the_program_cannot_be_asked_in_vain() {
     assert_eq!(error.kind(), ErrorKind::RequestBodyStreamExhausted);
     session.invalidate_and_cancel();
 }
+
+/// A server that never answers DELETE does not turn the reason into another one.
+#[test]
+fn the_reason_outlives_the_cancellation() {
+    in_all_ways(|transport, runner| {
+        let gate = Gate::new();
+        let uploads = Resumable::new().then(Mishap::SecondLocation);
+        let handler = gated(&uploads, "DELETE", &gate);
+        let scene = Scene::with(transport, uploads, handler);
+        let request = scene.request().timeout(Duration::from_millis(200));
+        let error = result(&scene.session.upload_task(request, content()), runner).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::BadServerResponse, "{error}");
+        assert_eq!(gate.reached(), 1, "once");
+        gate.open();
+    });
+}
+
+/// The server is gone: tried for a while, and to be gone on with when it is back.
+#[test]
+fn a_server_that_goes_away() {
+    in_all_ways(|transport, runner| {
+        let gate = Gate::new();
+        let uploads = Resumable::new().then(Mishap::CutAfter(1000));
+        let mut scene = Scene::with(transport, uploads.clone(), gated(&uploads, "HEAD", &gate));
+        let task = scene.task(Kind::Bytes);
+        let waiting = std::thread::spawn({
+            let task = task.clone();
+            move || result(&task, runner)
+        });
+        gate.wait_until_reached();
+        // Whoever asks again finds nobody.
+        scene.server = transport.builder().start(|_| Reply::status(404));
+        let error = waiting.join().unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::CannotConnectToHost, "{error}");
+        assert!(error.resume_data().is_some());
+    });
+}
+
+/// What fails is the reader, after the server has made the upload: another one may do.
+#[test]
+fn a_reader_that_fails() {
+    struct Failing(Gate);
+    impl std::io::Read for Failing {
+        fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+            self.0.pass();
+            Err(std::io::Error::other("a disk with a scratch"))
+        }
+    }
+    over_both(|transport| {
+        let scene = Scene::new(transport, Resumable::new());
+        let gate = Gate::new();
+        let reader = std::io::Read::chain(Cursor::new(content().slice(..1000)), Failing(gate.clone()));
+        let body = Body::reader(reader).with_length(LENGTH as u64);
+        let task = scene.session.upload_task(scene.request(), body);
+        task.resume();
+        eventually("104", || scene.told.record(|record| record.interim == [104]));
+        gate.open();
+        let error = task.wait().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::RequestBodyFailed, "{error}");
+        let data = error.resume_data().expect("resume data").clone();
+        scene.assert_complete(scene.session.upload_task_with_resume_data(data, content()).wait());
+    });
+}
+
+/// The response of a resumed upload can be read as any other, and cancelling what has not begun gives its
+/// data back.
+#[test]
+fn resumed_by_a_reader_of_the_response() {
+    over_both(|transport| {
+        let scene = Scene::new(transport, Resumable::new().then(Mishap::CutAfter(70_000)));
+        let task = scene.session.upload_task(scene.request().expect_continue(true), content());
+        let mut response = task.open().unwrap();
+        let mut text = String::new();
+        std::io::Read::read_to_string(response.body_mut(), &mut text).unwrap();
+        assert_eq!(text, format!("{LENGTH} bytes"));
+        assert!(scene.uploads.uploads()[0].content == content());
+
+        let scene = Scene::new(transport, Resumable::new().then(Mishap::CutAfter(70_000)));
+        let silent = Session::new(configuration());
+        let body = Kind::Reader.body(&scene.directory);
+        let error = silent.upload_task(scene.request(), body).wait().unwrap_err();
+        let data = error.resume_data().unwrap().clone();
+        let unborn = silent.upload_task_with_resume_data(data, content());
+        let data = unborn.cancel_by_producing_resume_data().wait().unwrap().expect("resume data");
+        scene.assert_complete(silent.upload_task_with_resume_data(data, content()).wait());
+        // An ordinary upload has none.
+        let plain = silent.upload_task(scene.request().resumable_upload(false), content());
+        plain.resume();
+        assert!(plain.cancel_by_producing_resume_data().wait().unwrap().is_none());
+    });
+}

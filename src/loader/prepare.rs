@@ -3,7 +3,7 @@
 use super::{Flow, Loader, Step};
 use crate::body::Source;
 use crate::connection::idle::{Origin, Want};
-use crate::error::{Result, redacted};
+use crate::error::{Error, ErrorKind, Result, redacted};
 use crate::head::percent_decoded;
 use crate::local;
 use crate::metrics::{ResourceFetchType, TransactionMetrics};
@@ -42,6 +42,12 @@ impl Loader {
             None if local::is_local(request.check()?) => Route::Local,
             None => Route::Network,
         };
+        if !matches!(route, Route::Network) && self.is_resumable() {
+            return Err(Error::new(
+                ErrorKind::UnsupportedUrl,
+                "going on with an upload: its URL is loaded by a protocol of the program's, which cannot do that",
+            ));
+        }
         let mut transaction = TransactionMetrics::new(now, request.get_method().clone());
         transaction.url.0 = request.get_url().cloned();
         transaction.resource_fetch_type = ResourceFetchType::NetworkLoad;
