@@ -27,7 +27,7 @@ pub(crate) struct Section {
 impl Section {
     /// A part of what the source has still to give: `skip` bytes on, at the most `left` bytes. `length`
     /// is how long that is for sure.
-    pub(crate) fn new(
+    pub(crate) fn of(
         source: Source,
         skip: u64,
         left: Option<u64>,
@@ -169,7 +169,7 @@ mod tests {
     }
 
     fn section(source: Source, skip: u64, left: Option<u64>) -> Source {
-        Section::new(source, skip, left, left, Waker::noop().clone()).expect("a section")
+        Section::of(source, skip, left, left, Waker::noop().clone()).expect("a section")
     }
 
     fn all(source: &mut Source) -> Vec<u8> {
@@ -233,6 +233,6 @@ mod tests {
                 Ok(other) => panic!("{other:?}"),
             }
         }
-        assert!(Section::new(open(&file), 11, None, None, Waker::noop().clone()).is_err());
+        assert!(Section::of(open(&file), 11, None, None, Waker::noop().clone()).is_err());
     }
 }

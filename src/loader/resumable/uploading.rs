@@ -137,7 +137,7 @@ impl Uploading {
         };
         // A body whose end is not known may end before.
         let certain = length.filter(|_| total.is_some());
-        Section::new(source, offset.saturating_sub(at), length, certain, core.waker())
+        Section::of(source, offset.saturating_sub(at), length, certain, core.waker())
     }
 
     /// The request to the upload resource.
