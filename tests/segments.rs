@@ -5,7 +5,7 @@
 mod support;
 
 use std::fs;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 use support::harness::{configuration, eventually, in_all_ways_at_once, over_both};
 use support::{At, Directory, Fault, Gate, Quirk, Received, Reply, Resource, Served, Server};
@@ -105,10 +105,11 @@ fn four_connections_bring_one_file() {
             (LENGTH as u64, Some(LENGTH as u64))
         );
         assert_eq!(task.progress().completed(), LENGTH as u64);
-        assert_eq!(session.progress().completed, LENGTH as u64);
+        assert_eq!(session.progress().completed(), LENGTH as u64);
         assert_eq!(session.all_tasks().len(), 0);
         let metrics = task.metrics().unwrap();
-        assert_eq!(metrics.transactions().len(), served.len(), "{metrics}");
+        let answered = metrics.transactions().iter().filter(|one| one.status().is_some()).count();
+        assert!((2..=served.len()).contains(&answered), "{metrics}");
         session.invalidate_and_cancel();
     });
 }
@@ -158,7 +159,7 @@ fn a_server_that_ignores_ranges_is_asked_for_the_whole_once() {
     let scene = Scene::new(file.handler());
     let task = scene.task(4);
     task.resume();
-    eventually("the others", || file.served().len() >= 4);
+    eventually("another one", || file.served().len() >= 2);
     gate.open();
     assert_is(&task.wait().unwrap(), &file);
     assert_eq!(file.served().iter().filter(|served| served.range.is_none()).count(), 1);
@@ -168,12 +169,21 @@ fn a_server_that_ignores_ranges_is_asked_for_the_whole_once() {
 fn only_two_connections_are_let_in() {
     for status in [429, 503, 403] {
         let file = resource();
-        let answers = file.clone();
-        let scene = Scene::new(move |request| match request.connection {
-            0 | 1 => answers.answer(request),
-            _ => Reply::status(status).header("Connection", "close"),
-        });
-        assert_is(&scene.get(6).unwrap(), &file);
+        let (answers, known) = (file.clone(), Arc::new(OnceLock::<Weak<Server>>::new()));
+        let asked = Arc::clone(&known);
+        let server = Arc::new(Server::start(move |request| {
+            let server = asked.get().and_then(Weak::upgrade);
+            match server.is_some_and(|server| server.open_connections() > 2) {
+                true => Reply::status(status).header("Connection", "close"),
+                false => answers.answer(request),
+            }
+        }));
+        known.set(Arc::downgrade(&server)).unwrap();
+        let directory = Directory::new();
+        let session = Session::new(configuration().download_directory(directory.path()));
+        let request = DownloadRequest::new(server.url("/file")).segments(6);
+        assert_is(&session.download_task(request).wait().unwrap(), &file);
+        session.invalidate_and_cancel();
     }
 }
 
@@ -273,12 +283,6 @@ fn a_failed_download_goes_on_with_its_parts() {
     let there = data.bytes_received();
     assert!(there >= 300_000, "{there}");
     assert_eq!(there, task.bytes_received());
-    for segments in [1, 4] {
-        let scene = Scene::new(resource().handler());
-        drop(scene);
-        let _ = segments;
-    }
-    let served = file.bytes_served();
     let mut error = error;
     let response = loop {
         let download = DownloadRequest::resume(stored(&error)).segments(4);
@@ -288,7 +292,6 @@ fn a_failed_download_goes_on_with_its_parts() {
         }
     };
     assert_is(&response, &file);
-    let _ = served;
 }
 
 /// Gaps are filled by one connection after another.
@@ -306,7 +309,8 @@ fn scattered_parts_are_completed_over_one_connection() {
     let data = ResumeData::from_bytes(&data.to_bytes()).unwrap();
     assert_eq!(data.bytes_received(), 1_500_000);
     let told = Told::default();
-    let task = scene.session.download_task(DownloadRequest::resume(data)).with_delegate(told.clone());
+    let task = scene.session.download_task(DownloadRequest::resume(data));
+    task.set_delegate(told.clone());
     let response = task.wait().unwrap();
     assert_is(&response, &file);
     let served = file.served().split_off(3);

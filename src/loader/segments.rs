@@ -86,8 +86,11 @@ struct State {
     verdict: Option<Verdict>,
     /// The server does not do ranges after all.
     whole_only: bool,
-    /// Why a connection was given up last.
+    /// Why a connection was given up last, and whether the server has refused it.
     failure: Option<Error>,
+    refused: bool,
+    /// How much was there when all had been refused.
+    refused_at: u64,
     transactions: Vec<TransactionMetrics>,
     /// How much was there when it was recorded last.
     recorded: u64,
@@ -142,6 +145,8 @@ impl Segments {
             verdict: None,
             whole_only: false,
             failure: None,
+            refused: false,
+            refused_at: base,
             transactions: Vec::new(),
             recorded: base,
             recording: false,
@@ -240,6 +245,20 @@ impl Segments {
         let mut state = lock(&self.state);
         state.limit = state.limit.saturating_sub(usize::from(fewer));
         state.failure = Some(error);
+    }
+
+    /// The server has refused the last connection, and served others before: perhaps it took those for
+    /// open still. Then one more is tried, as long as something comes of it.
+    fn was_crowded(&self) -> bool {
+        let mut state = lock(&self.state);
+        let there = state.layout.bytes();
+        let crowded =
+            std::mem::take(&mut state.refused) && there >= state.refused_at.saturating_add(PROGRESS);
+        if crowded {
+            state.refused_at = there;
+            state.limit = 1;
+        }
+        crowded
     }
 
     /// An owner has no part any more.
@@ -506,6 +525,7 @@ impl Loader {
                     if again { ErrorKind::NetworkConnectionLost } else { ErrorKind::BadServerResponse };
                 let message = format!("the server answered {} to a request for a part", head.status);
                 all.give_up(Error::new(kind, message).with_response(Arc::new(head)), true);
+                lock(&all.state).refused = true;
                 Err(Error::cancelled())
             }
         }
@@ -617,6 +637,10 @@ impl Loader {
         }
         if verdict.is_some() || (whole_only && !complete) {
             return self.start_over(&all, core, verdict.is_none());
+        }
+        if !complete && all.was_crowded() {
+            all.staff(core);
+            return Ok(Flow::Stay(Step::Segments, Pause::Event));
         }
         if !complete {
             let lost = || Error::new(ErrorKind::NetworkConnectionLost, "no connection brings the rest");
