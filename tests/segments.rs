@@ -448,6 +448,21 @@ fn a_disk_that_is_full_is_no_file() {
     assert_eq!(scene.directory.names(), [""; 0]);
 }
 
+/// It is of the whole, whoever has brought what.
+#[test]
+#[cfg(feature = "checksum")]
+fn the_checksum_is_that_of_the_file() {
+    use urlsession::{Checksum, ChecksumAlgorithm};
+    let file = resource();
+    let scene = Scene::new(file.handler());
+    let right = Checksum::of(ChecksumAlgorithm::Sha256, &file.content());
+    assert_is(&scene.session.download_task(scene.request(4).checksum(right)).wait().unwrap(), &file);
+    let wrong = Checksum::of(ChecksumAlgorithm::Sha256, b"");
+    let error = scene.session.download_task(scene.request(4).checksum(wrong)).wait().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ChecksumMismatch, "{error}");
+    eventually("the end of the files", || scene.directory.names().is_empty());
+}
+
 #[test]
 fn the_time_limit_is_that_of_the_whole() {
     let gate = Gate::new();
