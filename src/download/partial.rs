@@ -147,6 +147,11 @@ impl Partial {
         Some(self.scattered.as_slice()).filter(|ranges| !ranges.is_empty())
     }
 
+    /// Which ranges of it are there, written past this.
+    pub(crate) fn scatter(&mut self, ranges: Vec<Range<u64>>) {
+        self.scattered = ranges;
+    }
+
     /// All of it is there, written past this.
     pub(crate) fn complete(&mut self, total: u64) {
         self.scattered = Vec::new();
@@ -315,7 +320,8 @@ impl Partial {
 impl Drop for Partial {
     fn drop(&mut self) {
         // There is nothing to go on with in an empty file.
-        if !self.finished && (!self.keep || self.len == 0) {
+        let is_empty = self.len == 0 && self.scattered.is_empty();
+        if !self.finished && (!self.keep || is_empty) {
             let _ = fs::remove_file(&self.path);
         }
     }

@@ -681,6 +681,10 @@ impl Loader {
             all.close(true);
             core.cancel_children();
             self.transactions.extend(all.take_transactions());
+            let done = lock(&all.state).layout.done().to_vec();
+            if let Some(partial) = self.download.as_mut().and_then(|download| download.partial()) {
+                partial.scatter(done);
+            }
         }
         let (Some(segment), Some(parent)) = (self.segment.take(), core.parent()) else { return };
         {
