@@ -1,6 +1,7 @@
 //! Downloads: what one is to do, and the file it ends with. Knows paths and files, not tasks.
 
 mod file;
+pub(crate) mod layout;
 mod options;
 pub(crate) mod partial;
 pub(crate) mod temporary;

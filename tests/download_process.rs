@@ -25,7 +25,8 @@ fn as_a_child() {
         return;
     };
     let session = Session::new(Configuration::ephemeral());
-    let task = session.download_task(download(&url, &destination));
+    let segments = std::env::var("TEST_SEGMENTS").map_or(1, |number| number.parse().unwrap());
+    let task = session.download_task(download(&url, &destination).segments(segments));
     let task = task.on_progress(Duration::ZERO, |progress| {
         // Raw, since the harness keeps what a test prints.
         let _ = writeln!(std::io::stderr(), "{}", progress.received);
@@ -34,10 +35,15 @@ fn as_a_child() {
 }
 
 fn run(url: &str, destination: &str) -> Child {
+    run_with(url, destination, 1)
+}
+
+fn run_with(url: &str, destination: &str, segments: usize) -> Child {
     Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "as_a_child", "--nocapture"])
         .env("TEST_URL", url)
         .env("TEST_DESTINATION", destination)
+        .env("TEST_SEGMENTS", segments.to_string())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
@@ -95,6 +101,42 @@ fn a_killed_download_is_completed_by_the_next_process() {
     assert_eq!(directory.entries(), ["big.img"]);
     let served = file.served();
     assert_eq!(served[1].range.as_deref(), Some(format!("bytes={STOP}-").as_str()), "{served:?}");
+}
+
+#[test]
+fn a_killed_download_over_several_connections_is_completed_by_the_next_process() {
+    let (length, connections) = (64 << 20, 4);
+    for next in [1, connections] {
+        let gate = Gate::new();
+        let file = Resource::pattern(length).etag("\"v1\"");
+        let file = file.fault_in(..connections, Fault::GateAt(support::At::After(STOP), gate.clone()));
+        let server = Server::start(file.handler());
+        let directory = Directory::new("segments-killed");
+        let destination = directory.0.join("big.img");
+        let path = destination.to_str().unwrap();
+
+        let mut child = run_with(&server.url("/big.img"), path, connections);
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let there = lines.map(Result::unwrap).find(|line| line.parse() == Ok(connections * STOP));
+        assert!(there.is_some(), "the child ended before it was killed");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        gate.open();
+        assert_eq!(directory.entries(), ["big.img.part", "big.img.part.resume"]);
+        let record = std::fs::read(directory.0.join("big.img.part.resume")).unwrap();
+        let recorded = urlsession::ResumeData::from_bytes(&record).unwrap().bytes_received();
+        let least = (connections * STOP) as u64 - (5 << 20);
+        assert!((least..=(connections * STOP) as u64).contains(&recorded), "{recorded}");
+
+        let session = Session::new(Configuration::ephemeral());
+        let download = download(&server.url("/big.img"), path).segments(next);
+        let task = session.download_task(download);
+        let response = task.wait().unwrap();
+        assert_eq!(response.status(), 206);
+        assert!(std::fs::read(&destination).unwrap() == file.content(), "the bytes are equal");
+        assert_eq!(directory.entries(), ["big.img"]);
+        assert_eq!(task.bytes_received(), length as u64 - recorded);
+    }
 }
 
 #[test]

@@ -299,6 +299,24 @@ fn a_cancelled_download_goes_on() {
     });
 }
 
+/// 62: the same where the cancel meets a thread that waits in a receive.
+#[test]
+fn a_cancel_under_a_waiting_thread_leaves_nothing() {
+    over_both(|transport| {
+        let resource = resource().fault(Fault::StallAt(At::After(CUT as usize)));
+        let scene = Scene::of(transport, &resource);
+        let task = scene.download();
+        let waiting = {
+            let task = task.clone();
+            std::thread::spawn(move || task.wait().unwrap_err())
+        };
+        eventually("a part of the file", || task.bytes_received() == CUT);
+        task.cancel();
+        assert!(waiting.join().unwrap().is_cancelled());
+        eventually("the end of the file", || scene.directory.names().is_empty());
+    });
+}
+
 /// 62: a plain cancel keeps nothing.
 #[test]
 fn a_cancel_without_resume_data_leaves_nothing() {

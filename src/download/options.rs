@@ -37,6 +37,8 @@ pub(crate) struct DownloadOptions {
     pub(crate) ignores_digest: bool,
     /// The first thing that was wrong.
     pub(crate) error: Option<Error>,
+    /// How many connections, if that was set.
+    pub(crate) segments: usize,
 }
 
 impl DownloadRequest {
@@ -86,6 +88,33 @@ impl DownloadRequest {
     /// destination goes on from there. Off unless set, and without effect without a destination.
     pub fn resumable(mut self, resumable: bool) -> Self {
         self.options.resumable = resumable;
+        self
+    }
+
+    /// Sets over how many connections the download may come, each of which brings a part of the file: from
+    /// 1, which is what there is unless set, to 16.
+    ///
+    /// For a server that gives each connection only so much, or a path on which one connection does not
+    /// use what there is. It is a wish: there are no more connections than
+    /// [`maximum_connections_per_host`](crate::Configuration::maximum_connections_per_host), nor than the
+    /// download has mebibytes left. And the server has to answer ranges, to say how long the file is, and
+    /// to tell its versions apart (a strong `ETag`, or `Last-Modified`); else all comes over one
+    /// connection, without a further request. If it refuses some of the connections, those it has
+    /// accepted bring the rest. A connection that fails is replaced as long as another one
+    /// works; after that it is a matter of the [`RetryPolicy`](crate::RetryPolicy).
+    ///
+    /// The task is one task all the same: its delegate, progress, priority and time limits are those of
+    /// the whole, and its metrics list the requests of all connections. Bytes do not come in order, and
+    /// [`ResumeData`] knows which are there.
+    ///
+    /// ```no_run
+    /// # use urlsession::{DownloadRequest, Session};
+    /// let download = DownloadRequest::new("https://example.com/disk.img").destination("disk.img").segments(4);
+    /// Session::shared().download_task(download).wait()?.error_for_status()?;
+    /// # Ok::<(), urlsession::Error>(())
+    /// ```
+    pub fn segments(mut self, segments: usize) -> Self {
+        self.options.segments = segments.clamp(1, 16);
         self
     }
 

@@ -9,6 +9,7 @@ use crate::sys::Splice;
 use crate::sys::file::{lock, open_no_follow, preallocate};
 use std::ffi::OsString;
 use std::fs::{self, File};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// See the module's documentation. Dropped unfinished, it removes its file unless it is kept.
@@ -16,6 +17,8 @@ pub(crate) struct Partial {
     file: File,
     path: PathBuf,
     len: u64,
+    /// What is there, if that is not only the beginning.
+    scattered: Vec<Range<u64>>,
     end: Option<u64>,
     /// What is to be hashed, at most once by each algorithm.
     hashing: Vec<Hashing>,
@@ -51,12 +54,21 @@ impl Partial {
                 temporary::create(directory).map_err(|error| failed(directory, error))?
             }
         };
-        Ok(Partial { file, path, len: 0, end: None, hashing: Vec::new(), keep: false, finished: false })
+        Ok(Partial {
+            file,
+            path,
+            len: 0,
+            scattered: Vec::new(),
+            end: None,
+            hashing: Vec::new(),
+            keep: false,
+            finished: false,
+        })
     }
 
     /// The file of a download that can be continued by whoever comes next, beside its destination.
     /// What is there of it stays, and is not more than `recorded`.
-    pub(crate) fn beside(destination: &Path, recorded: u64) -> Result<Self> {
+    pub(crate) fn beside(destination: &Path, recorded: &[Range<u64>]) -> Result<Self> {
         let path = partial_path(destination);
         let opened = match temporary::create_shared(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => open_no_follow(&path),
@@ -69,7 +81,7 @@ impl Partial {
     }
 
     /// The file of a download that was interrupted, with no more of it than was `recorded`.
-    pub(crate) fn reopen(directory: &Path, name: &str, recorded: u64) -> Result<Self> {
+    pub(crate) fn reopen(directory: &Path, name: &str, recorded: &[Range<u64>]) -> Result<Self> {
         // Nobody's own file is cut and written to, whatever resume data says.
         if !name.ends_with(temporary::SUFFIX) {
             return Err(Error::new(
@@ -84,7 +96,7 @@ impl Partial {
         Partial::continued(file, path, recorded)
     }
 
-    fn continued(file: File, path: PathBuf, recorded: u64) -> Result<Self> {
+    fn continued(file: File, path: PathBuf, recorded: &[Range<u64>]) -> Result<Self> {
         if !lock(&file) {
             return Err(Error::new(
                 ErrorKind::ResourceUnavailable,
@@ -94,14 +106,28 @@ impl Partial {
                 ),
             ));
         }
-        let mut partial =
-            Partial { file, path, len: 0, end: None, hashing: Vec::new(), keep: true, finished: false };
+        let mut partial = Partial {
+            file,
+            path,
+            len: 0,
+            scattered: Vec::new(),
+            end: None,
+            hashing: Vec::new(),
+            keep: true,
+            finished: false,
+        };
         let there = partial.file.metadata().map_err(|error| partial.failed("looking at", error))?.len();
-        partial.cut(there.min(recorded))?;
+        let mut ranges: Vec<_> = recorded.iter().map(|range| range.start..range.end.min(there)).collect();
+        ranges.retain(|range| !range.is_empty());
+        partial.cut(ranges.last().map_or(0, |last| last.end))?;
+        partial.len = ranges.first().filter(|first| first.start == 0).map_or(0, |first| first.end);
+        if ranges.last().is_some_and(|last| last.end > partial.len) {
+            partial.scattered = ranges;
+        }
         Ok(partial)
     }
 
-    /// How much of the download is in the file.
+    /// How much of the download is in the file, from its beginning on without a gap.
     pub(crate) fn len(&self) -> u64 {
         self.len
     }
@@ -116,9 +142,27 @@ impl Partial {
         &self.file
     }
 
+    /// Which ranges of it are there, if there is more than its beginning.
+    pub(crate) fn scattered(&self) -> Option<&[Range<u64>]> {
+        Some(self.scattered.as_slice()).filter(|ranges| !ranges.is_empty())
+    }
+
+    /// Which ranges of it are there, written past this.
+    pub(crate) fn scatter(&mut self, ranges: Vec<Range<u64>>) {
+        self.scattered = ranges;
+    }
+
+    /// All of it is there, written past this.
+    pub(crate) fn complete(&mut self, total: u64) {
+        self.scattered = Vec::new();
+        self.end = None;
+        self.len = total;
+    }
+
     /// Only so much of it is left. What comes next is written behind it, as much as there may be.
     pub(crate) fn cut(&mut self, len: u64) -> Result<()> {
         self.end = None;
+        self.scattered = Vec::new();
         self.file.set_len(len).map_err(|error| self.failed("cutting", error))?;
         self.len = len;
         for hashing in self.hashing.iter_mut().filter(|hashing| hashing.len > len) {
@@ -276,7 +320,8 @@ impl Partial {
 impl Drop for Partial {
     fn drop(&mut self) {
         // There is nothing to go on with in an empty file.
-        if !self.finished && (!self.keep || self.len == 0) {
+        let is_empty = self.len == 0 && self.scattered.is_empty();
+        if !self.finished && (!self.keep || is_empty) {
             let _ = fs::remove_file(&self.path);
         }
     }

@@ -3,6 +3,7 @@
 
 use super::incoming::Incoming;
 use super::integrity::Integrity;
+use super::segments::Segment;
 use super::{Answer, Flow, Loader, Pause, Step, without_body};
 use crate::disposition::ResponseDisposition;
 use crate::download::partial::Partial;
@@ -36,6 +37,8 @@ pub(super) enum Sink {
     Delegate(Arc<dyn Events>),
     /// To the file of the download, of which the delegate is told.
     File(Option<Arc<dyn Events>>),
+    /// To its place in the file of a download that comes over several connections.
+    Part,
 }
 
 /// A response whose body comes in.
@@ -73,6 +76,9 @@ impl Loader {
         mut head: ResponseHead,
         core: &Arc<TaskCore>,
     ) -> Result<Flow> {
+        if self.segment.is_some() {
+            return self.begin_part(incoming, head, core);
+        }
         if self.download.is_some() {
             return self.begin_download(incoming, head, core);
         }
@@ -100,13 +106,14 @@ impl Loader {
         // The response to HEAD announces what it does not bring.
         let expected = if incoming.is_done() { Some(0) } else { head.content_length };
         core.counts.begin_receiving(expected);
-        let integrity = self.integrity(&head, core);
+        // A part may be left before its end, and what was said of the file counts for all of them.
+        let integrity = self.integrity(&head, core).filter(|_| !matches!(sink, Sink::Part));
         let head = Arc::new(head);
         core.set_head(Some(Arc::clone(&head)));
         let limit = usize::try_from(core.context.configuration.maximum_body_in_memory).unwrap_or(usize::MAX);
         let asked = match &sink {
             Sink::Delegate(events) => Some(Arc::clone(events)),
-            Sink::Memory | Sink::File(_) => None,
+            Sink::Memory | Sink::File(_) | Sink::Part => None,
         };
         let receiving = Box::new(Receiving {
             incoming,
@@ -270,6 +277,10 @@ impl Loader {
                 Some(partial) => receiving.store(partial, patience),
                 None => Err(Error::new(ErrorKind::Unknown, "a download without a file")),
             },
+            Sink::Part => match self.segment.as_mut() {
+                Some(segment) => receiving.store_part(segment, patience, core),
+                None => Err(Error::new(ErrorKind::Unknown, "a part of nothing")),
+            },
         }
     }
 
@@ -392,6 +403,7 @@ impl Loader {
             Sink::Memory => Ok(Flow::Done(Response::new(head, Content::Bytes(collected.into())))),
             Sink::Delegate(_) => Ok(Flow::Go(Step::Delivering(head))),
             Sink::File(_) => self.finish_download(head, core),
+            Sink::Part => self.part_received(core),
         }
     }
 
@@ -408,6 +420,9 @@ impl Loader {
         // What came with the head has its time already.
         if receiving.incoming.take_received() {
             self.clock.touch();
+        }
+        if matches!(receiving.sink, Sink::Part) {
+            return self.part_progress(core);
         }
         let received = receiving.incoming.body_received();
         let more = core.counts.set_received(received);
@@ -567,6 +582,32 @@ impl Receiving {
             (Body::End, None) => self.ended = true,
             (Body::Nothing | Body::Framing, _) => {}
         }
+        Ok(body)
+    }
+
+    /// Writes what there is of a part to its place.
+    fn store_part(&mut self, segment: &mut Segment, patience: Patience, core: &TaskCore) -> Result<Body> {
+        if segment.is_over() {
+            self.ended = true;
+            return Ok(Body::End);
+        }
+        let body;
+        if self.incoming.direct() > 0 {
+            self.collected.reserve_exact(BLOCK);
+            body = self.incoming.receive_vec(&mut self.collected, patience)?.0;
+            segment.write(&self.collected, core)?;
+            self.decoded += self.collected.len() as u64;
+            self.collected.clear();
+        } else {
+            body = self.next_piece(patience)?;
+            if body == Body::Piece {
+                let count = self.incoming.piece().len();
+                segment.write(self.incoming.piece(), core)?;
+                self.decoded += count as u64;
+                self.incoming.take(count);
+            }
+        }
+        self.ended = body == Body::End || self.incoming.is_done() || segment.is_over();
         Ok(body)
     }
 

@@ -186,6 +186,10 @@ impl Loader {
         permit: Permit,
         core: &Arc<TaskCore>,
     ) -> Result<Flow> {
+        if !self.take_part(core) {
+            permit.put_back(connection, self.clock.progress());
+            return Ok(Flow::Go(Step::Prepare));
+        }
         let body = self.open_body(core)?;
         let (head, persistent) = self.encode(core, &body)?;
         self.begin_sending(body.len(), core)?;

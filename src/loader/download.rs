@@ -3,9 +3,11 @@
 use super::body::Sink;
 use super::incoming::Incoming;
 use super::integrity::{Integrity, Source};
+use super::segments::{Plan, Resource, Segments, WORTH};
 use super::{Flow, Loader, Step};
 use crate::checksum::Checksum;
 use crate::download::DownloadOptions;
+use crate::download::layout::Layout;
 use crate::download::partial::{Partial, parent, record_path, settle};
 use crate::error::{Error, ErrorKind, Result};
 use crate::head::ResponseHead;
@@ -19,6 +21,7 @@ use crate::sync::Arc;
 use crate::task::core::{Kind, TaskCore};
 use http::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue, IF_RANGE, RANGE};
 use http::{Method, StatusCode};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// A download as it goes on, over redirects, retries and restarts.
@@ -41,6 +44,10 @@ pub(super) struct Downloading {
     restarted: bool,
     /// There was something to go on with, of which the delegate has not heard yet.
     resumes: bool,
+    /// Where the answer ends, if it was a part.
+    answer_end: Option<u64>,
+    /// The parts, if it comes in several.
+    pub(super) segments: Option<Arc<Segments>>,
 }
 
 /// What is known of the resource.
@@ -81,7 +88,7 @@ impl Downloading {
             (None, None) => Partial::create(&self.options, default),
         };
         let partial = partial?;
-        self.resumes |= partial.len() > 0;
+        self.resumes |= partial.len() > 0 || partial.scattered().is_some();
         self.partial = Some(partial);
         self.expect_given()
     }
@@ -106,7 +113,7 @@ impl Downloading {
             .or_else(|| self.options.directory.clone())
             .or_else(|| destination.map(|destination| parent(destination).to_path_buf()))
             .unwrap_or_else(|| default.to_path_buf());
-        match Partial::reopen(&directory, &facts.file_name, front(facts)) {
+        match Partial::reopen(&directory, &facts.file_name, there(facts)) {
             Ok(partial) => {
                 self.known = Some(Known::of(facts));
                 Ok(partial)
@@ -135,7 +142,7 @@ impl Downloading {
             _ => None,
         });
         self.known = facts.map(Known::of);
-        Partial::beside(destination, facts.map_or(0, front))
+        Partial::beside(destination, facts.map_or(&[], there))
     }
 
     /// From where on it has to be asked for, if not from the beginning.
@@ -143,7 +150,7 @@ impl Downloading {
         let (known, partial) = (self.known.as_ref()?, self.partial.as_ref()?);
         // Where all of it is there, nobody has said that it is complete. The server says so with one byte.
         let last = known.total.map_or(u64::MAX, |total| total.saturating_sub(1));
-        Some(partial.len().min(last)).filter(|offset| *offset > 0)
+        Some(partial.len().min(last)).filter(|offset| *offset > 0 || partial.scattered().is_some())
     }
 
     /// Adds what has to be asked for.
@@ -171,11 +178,14 @@ impl Downloading {
         if !self.begun {
             return self.resume().cloned();
         }
-        let (known, partial) = (self.known.as_ref()?, self.partial.as_ref()?);
-        if partial.len() == 0 {
-            return None;
+        if let Some(segments) = &self.segments {
+            return segments.resume_data();
         }
-        resume_data(request, known, partial, partial.len())
+        let (known, partial) = (self.known.as_ref()?, self.partial.as_ref()?);
+        match partial.scattered() {
+            Some(ranges) => resume_data(request, known, partial, ranges),
+            None => resume_data(request, known, partial, &[0..partial.len()]),
+        }
     }
 }
 
@@ -185,9 +195,18 @@ impl Known {
     }
 }
 
-/// How much is there without a gap.
-fn front(facts: &DownloadFacts) -> u64 {
-    facts.ranges.first().filter(|range| range.start == 0).map_or(0, |range| range.end)
+/// What is there. Gaps can be asked for only if the length of the whole is known.
+fn there(facts: &DownloadFacts) -> &[Range<u64>] {
+    match facts.ranges.as_slice() {
+        [first, ..] if facts.total.is_none() && first.start == 0 => std::slice::from_ref(first),
+        _ if facts.total.is_none() => &[],
+        ranges => ranges,
+    }
+}
+
+/// How many bytes these are.
+fn bytes(ranges: &[Range<u64>]) -> u64 {
+    ranges.iter().map(|range| range.end - range.start).sum()
 }
 
 /// Whether the facts are about what the request asks for.
@@ -196,11 +215,22 @@ fn is_of(facts: &DownloadFacts, request: &Request) -> bool {
 }
 
 /// What it takes to go on, with so much of it.
-fn resume_data(request: &Request, known: &Known, partial: &Partial, len: u64) -> Option<ResumeData> {
+fn resume_data(
+    request: &Request,
+    known: &Known,
+    partial: &Partial,
+    ranges: &[Range<u64>],
+) -> Option<ResumeData> {
     let name = partial.path().file_name()?.to_str()?;
     let directory = parent(partial.path()).to_path_buf();
-    let ranges = Vec::from([0..len]);
-    ResumeData::download(request.clone(), known.validator.clone(), known.total, ranges, directory, name)
+    ResumeData::download(
+        request.clone(),
+        known.validator.clone(),
+        known.total,
+        ranges.to_vec(),
+        directory,
+        name,
+    )
 }
 
 impl Loader {
@@ -248,6 +278,8 @@ impl Loader {
             return Err(error.with_response(Arc::new(head)));
         }
         download.integrity = download.expect_announced(&head, offset);
+        // What comes between the parts that are there is not in order.
+        let offset = download.partial().and_then(|partial| partial.scattered().map(bytes)).unwrap_or(offset);
         core.resume_from(offset);
         let events = core.take_response();
         // Who continues is told where, also if that is at the beginning.
@@ -262,7 +294,11 @@ impl Loader {
                 partial.preallocate(total)?;
             }
         }
-        self.receive(incoming, head, decoder, Sink::File(events), core)
+        let plain = decoder.is_none() && matches!(incoming, Incoming::Http1(_));
+        match download.plan(core, plain)? {
+            Some(plan) => self.begin_segments(incoming, head, (plan, events), core),
+            None => self.receive(incoming, head, decoder, Sink::File(events), core),
+        }
     }
 
     /// All of it was received.
@@ -334,6 +370,9 @@ impl Loader {
         let Some(download) = self.download.as_mut() else {
             return self.upload.as_ref().and_then(|upload| upload.resume_data());
         };
+        if let Some(segments) = &download.segments {
+            segments.close(true);
+        }
         let data = download.resume_data(&core.original)?;
         if let Some(partial) = download.partial.as_mut() {
             partial.keep();
@@ -346,6 +385,7 @@ impl Downloading {
     /// What the head says of the part that was asked for: where it begins. `None` if all of it has to
     /// be asked for anew.
     fn answered(&mut self, head: &ResponseHead, core: &Arc<TaskCore>) -> Result<Option<u64>> {
+        self.answer_end = None;
         let Some(asked) = self.asked else {
             return self.whole(head, core).map(Some);
         };
@@ -366,11 +406,13 @@ impl Downloading {
                 if let Some(known) = self.known.as_mut() {
                     known.total = known.total.or(total);
                 }
-                if let Some(partial) = self.partial.as_mut() {
+                let end = asked.saturating_add(length);
+                self.answer_end = Some(end);
+                if let Some(partial) = self.partial.as_mut().filter(|partial| partial.scattered().is_none()) {
                     partial.cut(asked)?;
-                    partial.expect_end(Some(asked.saturating_add(length)));
+                    partial.expect_end(Some(end));
+                    self.remember(core);
                 }
-                self.remember(core);
                 Ok(Some(asked))
             }
             // It has changed, or the server does not do parts: the body is the whole.
@@ -406,6 +448,71 @@ impl Downloading {
         Ok(0)
     }
 
+    /// How it comes over several connections, if it does.
+    fn plan(&mut self, core: &Arc<TaskCore>, plain: bool) -> Result<Option<Plan>> {
+        let (Some(known), Some(partial)) = (&self.known, &self.partial) else { return Ok(None) };
+        let Some(total) = known.total.filter(|_| self.page.is_none()) else { return Ok(None) };
+        let is_scattered = partial.scattered().is_some();
+        let (first, layout) = match partial.scattered() {
+            Some(ranges) => (partial.len(), Layout::new(total, ranges)),
+            None => (partial.len(), Layout::new(total, &[0..partial.len()])),
+        };
+        let host = core.context.configuration.get_maximum_connections_per_host().max(1);
+        let worth = usize::try_from(total.saturating_sub(layout.bytes()) / WORTH).unwrap_or(usize::MAX);
+        let connections = self.options.segments.min(host).min(worth).max(1);
+        let sensible = plain && connections > 1 && core.current_request().get_body().is_absent();
+        if !sensible && !is_scattered {
+            return Ok(None);
+        }
+        let name = partial.path().file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let resource = Resource {
+            original: core.original.clone(),
+            validator: known.validator.clone(),
+            total,
+            directory: parent(partial.path()).to_path_buf(),
+            name: name.to_owned(),
+        };
+        let record = self.record().map(|destination| record_path(&destination));
+        let file = partial.file().try_clone().map_err(|error| partial.failed("opening", error))?;
+        // From here on the length of the file does not tell what is there.
+        if let Some(record) = record.as_deref().filter(|_| !is_scattered) {
+            let there = resume_data(&core.original, known, partial, &[0..partial.len()]);
+            let recorded = match there {
+                Some(data) => crate::download::temporary::replace(record, &data.to_bytes()),
+                None => super::segments::removed(record),
+            };
+            if let Err(error) = recorded {
+                log::warn!("writing {}: {error}; the download comes over one connection", record.display());
+                return Ok(None);
+            }
+        }
+        let answer = first..self.answer_end.unwrap_or(total);
+        Ok(Some(Plan { resource, file, layout, record, answer, connections }))
+    }
+
+    /// All parts are there.
+    pub(super) fn complete_segments(&mut self, total: u64) {
+        self.segments = None;
+        if let Some(partial) = self.partial.as_mut() {
+            partial.complete(total);
+        }
+    }
+
+    /// What came in parts is of no use. Whether that has happened before.
+    pub(super) fn forget_segments(&mut self, core: &Arc<TaskCore>, whole_only: bool) -> Result<bool> {
+        self.segments = None;
+        self.known = None;
+        self.remember(core);
+        if let Some(partial) = self.partial.as_mut() {
+            partial.cut(0)?;
+        }
+        if whole_only {
+            self.options.segments = 1;
+            return Ok(false);
+        }
+        Ok(std::mem::replace(&mut self.restarted, true))
+    }
+
     /// A response that is not what was to be downloaded goes to a file of its own.
     fn page(&mut self, core: &Arc<TaskCore>) -> Result<u64> {
         let options = DownloadOptions { directory: self.options.directory.clone(), ..Default::default() };
@@ -436,7 +543,7 @@ impl Downloading {
         };
         // Behind its end nothing is in the file: how much there is of it, it says itself.
         let most = known.total.unwrap_or(i64::MAX as u64);
-        let Some(data) = resume_data(&core.original, known, partial, most) else { return };
+        let Some(data) = resume_data(&core.original, known, partial, &[0..most]) else { return };
         // Without a record the download goes on; it only cannot be continued by another process.
         if let Err(error) = crate::download::temporary::replace(&path, &data.to_bytes()) {
             log::warn!("writing {}: {error}", path.display());

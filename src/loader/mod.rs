@@ -24,6 +24,7 @@ mod prepare;
 mod redirect;
 mod resumable;
 mod retry;
+mod segments;
 mod upload;
 
 use crate::body::Body;
@@ -49,6 +50,7 @@ use download::Downloading;
 use incoming::Incoming;
 use prepare::Route;
 use resumable::Uploading;
+use segments::Segment;
 use std::time::Instant;
 
 /// See the module's documentation.
@@ -70,6 +72,8 @@ pub(crate) struct Loader {
     download: Option<Box<Downloading>>,
     route: Route,
     upload: Option<Box<Uploading>>,
+    /// The part of a download that its connection brings, if there are several.
+    segment: Option<Box<Segment>>,
 }
 
 /// Where the task stands.
@@ -98,6 +102,8 @@ enum Step {
     Body(Box<Receiving>),
     /// All is received, and on its way to the delegate.
     Delivering(Arc<ResponseHead>),
+    /// Others bring what is missing of the download.
+    Segments,
     Over,
 }
 
@@ -151,6 +157,7 @@ impl Loader {
             download: None,
             route: Route::Network,
             upload: None,
+            segment: None,
         }
     }
 
@@ -187,16 +194,17 @@ impl Loader {
                     return match pause {
                         Pause::Io => Advance::Park(self.clock.deadline(true)),
                         Pause::Listen { idle } => Advance::Listen(self.clock.deadline(idle)),
-                        Pause::Event => Advance::Wait(
-                            self.clock.deadline(!matches!(self.step, Step::Acquire(_) | Step::Backoff(_))),
-                        ),
+                        Pause::Event => Advance::Wait(self.clock.deadline(!matches!(
+                            self.step,
+                            Step::Acquire(_) | Step::Backoff(_) | Step::Segments
+                        ))),
                         Pause::Answer => Advance::Wait(self.clock.deadline(false)),
                         Pause::Yield => Advance::Yield,
                         Pause::Reader => Advance::Streaming,
                     };
                 }
                 Err(error) => {
-                    match self.upload_lost(core, error).or_else(|error| self.try_again(core, error)) {
+                    match self.upload_lost(core, error).or_else(|error| self.after_failure(core, error)) {
                         Ok(step) => self.step = step,
                         Err(error) => return Advance::Done(Err(self.describe(core, error))),
                     }
@@ -223,6 +231,7 @@ impl Loader {
             Step::Responding(receiving) => self.responding(receiving, core),
             Step::Body(receiving) => self.body(receiving, core, mode),
             Step::Delivering(head) => self.deliver(head, core),
+            Step::Segments => self.supervise(core),
             Step::Over => Err(Error::new(crate::ErrorKind::Unknown, "a task was carried on after its end")),
         }
     }
@@ -355,6 +364,7 @@ impl Work for Loader {
     fn end(mut self: Box<Self>, core: &Arc<TaskCore>) -> TaskMetrics {
         // Connections, permits and places in queues go with the step.
         self.step = Step::Over;
+        self.end_segments(core);
         if core.is_resume_wanted() {
             core.set_resume_data(self.keep_for_later(core));
         }

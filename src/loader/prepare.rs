@@ -28,6 +28,9 @@ pub(super) enum Route {
 
 impl Loader {
     pub(super) fn prepare(&mut self, core: &Arc<TaskCore>) -> Result<Flow> {
+        if let Some(flow) = self.prepare_part(core)? {
+            return Ok(flow);
+        }
         let now = self.clock.progress();
         if !self.prepare_download(core)? {
             return Ok(Flow::Go(Step::Hashing(None)));
@@ -125,6 +128,9 @@ impl Loader {
         }
         if self.upload.is_some() {
             self.add_upload_fields(headers.to_mut(), body.len())?;
+        }
+        if let Some(segment) = &self.segment {
+            segment.headers(headers.to_mut())?;
         }
         let persistence = encode(&mut head, &headers);
         Ok((head, persistence == Persistence::KeepAlive))

@@ -119,6 +119,13 @@ impl Loader {
         repeatable && !self.tries.shown && !core.is_settled()
     }
 
+    /// The next request is another one, on another connection.
+    pub(super) fn begin_anew(&mut self) {
+        self.retries.begin_anew();
+        self.clock.end_connect();
+        self.clock.next_attempt = None;
+    }
+
     /// The pause before the next try, unless the task's time is over before.
     fn step_after(&mut self, delay: Duration, core: &Arc<TaskCore>) -> Option<Step> {
         let until = Instant::now().checked_add(delay)?;
@@ -126,9 +133,7 @@ impl Loader {
             return None;
         }
         self.tries.count += 1;
-        self.retries.begin_anew();
-        self.clock.end_connect();
-        self.clock.next_attempt = None;
+        self.begin_anew();
         core.set_head(None);
         self.uninterruptible(core);
         Some(Step::Backoff(until))

@@ -10,6 +10,7 @@
 
 mod counts;
 mod ending;
+mod family;
 mod flow;
 mod followers;
 mod following;
@@ -249,6 +250,8 @@ pub(crate) struct TaskCore {
     pub(crate) context: Arc<Context>,
     pub(crate) original: Request,
     pub(crate) created: Instant,
+    /// Whose connection it is, if it is not a task of its own.
+    parent: Option<Arc<TaskCore>>,
     claim: Claim<Box<dyn Work>, Outcome>,
     shared: Mutex<Shared>,
     interrupt: Mutex<Vec<Arc<Socket>>>,
@@ -298,6 +301,8 @@ struct Shared {
     /// How much the delegate knows to be written.
     told_written: u64,
     resume_data: Option<ResumeData>,
+    /// Those who work for it.
+    children: Vec<Arc<TaskCore>>,
     /// How much of the request's body went out, and of how much the delegate was told.
     sent: u64,
     sent_told: u64,
@@ -322,13 +327,34 @@ impl TaskCore {
         work: Box<dyn Work>,
         events: Option<Arc<dyn Events>>,
     ) -> Arc<Self> {
-        let core = Arc::new(TaskCore {
+        let core = TaskCore::make(context, kind, original, work, events, None);
+        if !context.registry.insert(core.id, &core) {
+            // The last message of a session may be on its way to the delegate already.
+            lock(&core.shared).events = None;
+            core.settle_and_conclude(Err(Error::new(
+                ErrorKind::SessionInvalidated,
+                "the session was invalidated before the task was made; make tasks on another session",
+            )));
+        }
+        core
+    }
+
+    fn make(
+        context: &Arc<Context>,
+        kind: Kind,
+        original: Request,
+        work: Box<dyn Work>,
+        events: Option<Arc<dyn Events>>,
+        parent: Option<Arc<TaskCore>>,
+    ) -> Arc<Self> {
+        Arc::new(TaskCore {
             id: context.next_id.fetch_add(1, Ordering::Relaxed),
             kind: AtomicU8::new(kind as u8),
             context: Arc::clone(context),
             observed: AtomicBool::new(events.is_some()),
             original,
             created: Instant::now(),
+            parent,
             claim: Claim::new(work),
             shared: Mutex::new(Shared {
                 suspends: 1,
@@ -350,6 +376,7 @@ impl TaskCore {
                 undelivered: 0,
                 told_written: 0,
                 resume_data: None,
+                children: Vec::new(),
                 sent: 0,
                 sent_told: 0,
                 sent_queued: false,
@@ -367,16 +394,7 @@ impl TaskCore {
             priority: AtomicU32::new(0.5f32.to_bits()),
             counts: Counts::default(),
             following: Following::default(),
-        });
-        if !context.registry.insert(core.id, &core) {
-            // The last message of a session may be on its way to the delegate already.
-            lock(&core.shared).events = None;
-            core.settle_and_conclude(Err(Error::new(
-                ErrorKind::SessionInvalidated,
-                "the session was invalidated before the task was made; make tasks on another session",
-            )));
-        }
-        core
+        })
     }
 
     // What a handle asks.
@@ -427,6 +445,9 @@ impl TaskCore {
     }
 
     pub(crate) fn priority(&self) -> f32 {
+        if let Some(parent) = &self.parent {
+            return parent.priority();
+        }
         f32::from_bits(self.priority.load(Ordering::Relaxed))
     }
 
@@ -435,6 +456,7 @@ impl TaskCore {
         // A task in the queue of its host takes its new place when it looks for it.
         if lock(&self.shared).started {
             self.wake();
+            self.wake_children();
         }
     }
 
@@ -500,7 +522,7 @@ impl TaskCore {
         }
         let now = Instant::now();
         let mut alone = None;
-        if !std::mem::replace(&mut shared.started, true) && !shared.ended {
+        if !std::mem::replace(&mut shared.started, true) && !shared.ended && self.parent.is_none() {
             shared.listed = true;
             alone = Some(self.context.registry.begin());
         }
@@ -510,7 +532,12 @@ impl TaskCore {
             self.resumed.store(true, Ordering::Release);
         }
         self.suspended.store(false, Ordering::Release);
+        let children = shared.children.clone();
         drop(shared);
+        for child in children {
+            child.resumed.store(true, Ordering::Release);
+            child.wake();
+        }
         if let Some(alone) = alone {
             self.context.flow.begin(now, alone);
         }
@@ -533,12 +560,16 @@ impl TaskCore {
 
     /// The session has nothing to do with the task any more.
     fn forget(&self) {
+        if self.parent.is_some() {
+            return;
+        }
         let moved = self.is_listed().then(|| self.counts.completed());
         self.context.registry.forget(self.id, moved, || self.context.flow_out());
     }
 
     pub(crate) fn is_suspended(&self) -> bool {
         self.suspended.load(Ordering::Acquire)
+            || self.parent.as_ref().is_some_and(|parent| parent.is_suspended())
     }
 
     /// Whether a suspension has ended since this was last asked.
@@ -548,6 +579,9 @@ impl TaskCore {
 
     /// When the task began, moved on by the time for which it was suspended since.
     pub(crate) fn effective_start(&self) -> Option<Instant> {
+        if let Some(parent) = &self.parent {
+            return parent.effective_start();
+        }
         let shared = lock(&self.shared);
         Some(shared.started_at? + shared.suspended_for)
     }

@@ -1,0 +1,709 @@
+//! A download over several connections. The task's own connection brings the first part, and hidden
+//! tasks that work for it bring the others; who brings what is the [`Layout`]'s business.
+//!
+//! ```text
+//!  the task:  prepare ─▶ … ─▶ respond ─▶ body (its part) ─▶ segments ─▶ finish
+//!                                │ staffs                   ▲ staffs, decides
+//!  a child:              prepare ─▶ acquire ─▶ … ─▶ body (a part) ─┐
+//!                           ▲ the next part, or the rest of it     │ none is left: ends
+//!                           └──────────────────────────────────────┘
+//! ```
+//!
+//! Once its own part is over the task only supervises. A child gets a part when it has a connection, so
+//! that none is held by somebody who waits for one. What goes wrong for all (another version, a server
+//! that lies, a full disk) a child reports as a verdict, which the task carries out.
+//!
+//! Locks: `Segments::file` is held for reading while a part is written, and for writing to close it:
+//! after that nobody changes the file. `Segments::state` is taken under it, and never while anything is
+//! read or written.
+
+use super::body::Sink;
+use super::incoming::Incoming;
+use super::{Flow, Loader, Pause, Step};
+use crate::download::layout::Layout;
+use crate::download::temporary;
+use crate::error::{Error, ErrorKind, Result};
+use crate::head::ResponseHead;
+use crate::metrics::TransactionMetrics;
+use crate::proto::ranges::{AskedRange, RangeAnswer, answer_to_range, range_header};
+use crate::proto::validator::Validator;
+use crate::request::Request;
+use crate::resume::ResumeData;
+use crate::retry::{RetryPolicy, is_transient};
+use crate::sync::atomic::Ordering;
+use crate::sync::{Arc, Instant, Mutex, lock};
+use crate::task::core::{Events, TaskCore};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, HeaderValue, IF_RANGE, RANGE};
+use std::fs::File;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
+
+/// What is less than this is not worth a connection of its own, in bytes.
+pub(super) const WORTH: u64 = 1024 * 1024;
+/// After so many bytes it is recorded what is there.
+const RECORD_EVERY: u64 = 4 * 1024 * 1024;
+/// A connection that has brought so many bytes before it failed is no worse than another one.
+const PROGRESS: u64 = 64 * 1024;
+/// How long a connection that has nothing to do waits before it looks again.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// What the connections of one download share.
+pub(super) struct Segments {
+    /// `None` once nothing is to be written any more.
+    file: RwLock<Option<File>>,
+    resource: Resource,
+    /// Where it is recorded what is there.
+    record: Option<PathBuf>,
+    events: Option<Arc<dyn Events>>,
+    head: Arc<ResponseHead>,
+    /// How much was there before.
+    base: u64,
+    begun: Instant,
+    state: Mutex<State>,
+}
+
+/// What is being downloaded, and where to.
+pub(super) struct Resource {
+    /// The request that resume data is about.
+    pub(super) original: Request,
+    pub(super) validator: Validator,
+    pub(super) total: u64,
+    pub(super) directory: PathBuf,
+    pub(super) name: String,
+}
+
+struct State {
+    layout: Layout,
+    /// Children that have not ended.
+    alive: usize,
+    /// How many there may be.
+    limit: usize,
+    /// The child that has nothing to do and waits for a slow one.
+    idle: Option<u64>,
+    verdict: Option<Verdict>,
+    /// The server does not do ranges after all.
+    whole_only: bool,
+    /// Why a connection was given up last, and whether the server has refused it.
+    failure: Option<Error>,
+    refused: bool,
+    /// How much was there when all had been refused.
+    refused_at: u64,
+    transactions: Vec<TransactionMetrics>,
+    /// How much was there when it was recorded last.
+    recorded: u64,
+    recording: bool,
+}
+
+/// What is to become of the whole.
+#[derive(Clone)]
+enum Verdict {
+    /// There is another version on the server.
+    Changed,
+    Failed(Error),
+}
+
+/// What a connection without a part finds.
+enum Outlook {
+    Work,
+    Later,
+    Over,
+}
+
+/// The part of one connection.
+pub(super) struct Segment {
+    all: Arc<Segments>,
+    owner: u64,
+    /// What was asked for.
+    asked: Range<u64>,
+    /// Where the answer ends.
+    limit: u64,
+    /// Its answer goes on beyond the part.
+    is_open: bool,
+    /// What came since it failed last.
+    brought: u64,
+}
+
+impl Segments {
+    fn new(
+        resource: Resource,
+        file: File,
+        layout: Layout,
+        record: Option<PathBuf>,
+        events: Option<Arc<dyn Events>>,
+        head: Arc<ResponseHead>,
+        limit: usize,
+    ) -> Arc<Segments> {
+        let base = layout.bytes();
+        let state = State {
+            layout,
+            alive: 0,
+            limit,
+            idle: None,
+            verdict: None,
+            whole_only: false,
+            failure: None,
+            refused: false,
+            refused_at: base,
+            transactions: Vec::new(),
+            recorded: base,
+            recording: false,
+        };
+        Arc::new(Segments {
+            file: RwLock::new(Some(file)),
+            resource,
+            record,
+            events,
+            head,
+            base,
+            begun: Instant::now(),
+            state: Mutex::new(state),
+        })
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// What it takes to go on later.
+    pub(super) fn resume_data(&self) -> Option<ResumeData> {
+        let done = lock(&self.state).layout.done().to_vec();
+        self.resource.resume_data(done)
+    }
+
+    /// From now on nothing is written. What is there is recorded, unless it is of no use.
+    pub(super) fn close(&self, of_use: bool) {
+        let file = self.file.write().unwrap_or_else(PoisonError::into_inner).take();
+        if file.is_some() && of_use {
+            self.write_record();
+        }
+    }
+
+    /// What was measured on other connections.
+    pub(super) fn take_transactions(&self) -> Vec<TransactionMetrics> {
+        std::mem::take(&mut lock(&self.state).transactions)
+    }
+
+    fn write_record(&self) {
+        let Some(path) = &self.record else { return };
+        let written = match self.resume_data() {
+            Some(data) => temporary::replace(path, &data.to_bytes()),
+            None => removed(path),
+        };
+        if let Err(error) = written {
+            log::warn!("writing {}: {error}", path.display());
+        }
+    }
+
+    /// Records what is there, if it is time and nobody else does.
+    fn record_now_and_then(&self) {
+        if self.record.is_none() {
+            return;
+        }
+        {
+            let mut state = lock(&self.state);
+            let there = state.layout.bytes();
+            if state.recording || there < state.recorded.saturating_add(RECORD_EVERY) {
+                return;
+            }
+            state.recording = true;
+            state.recorded = there;
+        }
+        self.write_record();
+        lock(&self.state).recording = false;
+    }
+
+    fn outlook(&self, owner: u64) -> Outlook {
+        let now = self.now();
+        let mut state = lock(&self.state);
+        if state.layout.is_complete() || state.verdict.is_some() || state.whole_only {
+            return Outlook::Over;
+        }
+        if state.layout.has_more(now) {
+            if state.idle == Some(owner) {
+                state.idle = None;
+            }
+            return Outlook::Work;
+        }
+        if state.layout.others(owner) == 0 || state.idle.is_some_and(|idle| idle != owner) {
+            return Outlook::Over;
+        }
+        state.idle = Some(owner);
+        Outlook::Later
+    }
+
+    /// Decides what becomes of the whole, unless that has been decided.
+    fn decide(&self, verdict: Verdict, parent: &Arc<TaskCore>) {
+        lock(&self.state).verdict.get_or_insert(verdict);
+        parent.interrupt();
+    }
+
+    /// The connection is given up. There are fewer from now on if it was not for bad luck alone.
+    fn give_up(&self, error: Error, fewer: bool) {
+        let mut state = lock(&self.state);
+        state.limit = state.limit.saturating_sub(usize::from(fewer));
+        state.failure = Some(error);
+    }
+
+    /// The server has refused the last connection, and served others before: perhaps it took those for
+    /// open still. Then one more is tried, as long as something comes of it.
+    fn was_crowded(&self) -> bool {
+        let mut state = lock(&self.state);
+        let there = state.layout.bytes();
+        let crowded =
+            std::mem::take(&mut state.refused) && there >= state.refused_at.saturating_add(PROGRESS);
+        if crowded {
+            state.refused_at = there;
+            state.limit = 1;
+        }
+        crowded
+    }
+
+    /// An owner has no part any more.
+    fn release(&self, owner: u64, transactions: Vec<TransactionMetrics>) {
+        let mut state = lock(&self.state);
+        state.layout.release(owner);
+        state.transactions.extend(transactions);
+    }
+
+    /// Makes as many children as may be and as there is work for.
+    fn staff(self: &Arc<Self>, core: &Arc<TaskCore>) {
+        let now = self.now();
+        loop {
+            {
+                let mut state = lock(&self.state);
+                // Those who wait for a connection will take some of it, too.
+                let wanted = state.layout.has_more(now) && !state.whole_only && state.verdict.is_none();
+                if !wanted || state.alive >= state.limit {
+                    return;
+                }
+                state.alive += 1;
+            }
+            // The policy is the parent's, which looks after those who fail.
+            let request = core.current_request().retry(RetryPolicy::none());
+            core.begin_child(request, Box::new(Loader::of_segment(Arc::clone(self))));
+        }
+    }
+}
+
+impl Resource {
+    fn resume_data(&self, done: Vec<Range<u64>>) -> Option<ResumeData> {
+        let Resource { original, validator, total, directory, name } = self;
+        ResumeData::download(original.clone(), validator.clone(), Some(*total), done, directory.clone(), name)
+    }
+}
+
+impl Segment {
+    fn of(all: &Arc<Segments>, owner: u64) -> Segment {
+        Segment { all: Arc::clone(all), owner, asked: 0..0, limit: 0, is_open: false, brought: 0 }
+    }
+
+    /// Writes what has come of the part. What is beyond its end is not wanted any more.
+    pub(super) fn write(&mut self, bytes: &[u8], core: &TaskCore) -> Result<()> {
+        let all = Arc::clone(&self.all);
+        let file = all.file.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(file) = file.as_ref() else { return Err(Error::cancelled()) };
+        let mut rest = bytes;
+        while !rest.is_empty() && !self.is_over() {
+            let (at, count) = lock(&all.state).layout.claim(self.owner, rest.len());
+            let count = count.min(usize::try_from(self.limit.saturating_sub(at)).unwrap_or(usize::MAX));
+            let Some((piece, more)) = rest.split_at_checked(count).filter(|_| count > 0) else { break };
+            if let Err(error) = file.write_all_at(piece, at) {
+                let path = all.resource.directory.join(&all.resource.name);
+                let doing = "writing to the file of the download,";
+                return Err(Error::file(ErrorKind::CannotWriteToFile, doing, &path, error));
+            }
+            let mut state = lock(&all.state);
+            state.layout.advance(self.owner, count);
+            let received = state.layout.bytes().saturating_sub(all.base);
+            let counts = &core.parent().map_or(core, |parent| &**parent).counts;
+            counts.received.store(received, Ordering::Relaxed);
+            drop(state);
+            self.brought += count as u64;
+            rest = more;
+        }
+        let at = lock(&all.state).layout.position(self.owner);
+        if !rest.is_empty() && at == Some(self.limit) {
+            return Err(Error::new(
+                ErrorKind::BadServerResponse,
+                format!(
+                    "a part of the download goes on behind byte {}, where Content-Range said it ends",
+                    self.limit
+                ),
+            ));
+        }
+        all.record_now_and_then();
+        Ok(())
+    }
+
+    /// Whether nothing more is wanted of it.
+    pub(super) fn is_over(&self) -> bool {
+        let mut state = lock(&self.all.state);
+        if state.verdict.is_some() {
+            return true;
+        }
+        let over = state.layout.is_over(self.owner);
+        let may_extend = self.is_open && state.layout.position(self.owner).is_some_and(|at| at < self.limit);
+        over && !(may_extend && state.layout.extend(self.owner))
+    }
+
+    /// The body has ended: is all there that was to come?
+    fn check_end(&self) -> Result<()> {
+        let at = lock(&self.all.state).layout.position(self.owner).unwrap_or(self.limit);
+        if self.is_over() || at >= self.limit {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::BadServerResponse,
+            format!("a part of the download ended at byte {at}, and Content-Range said {}", self.limit),
+        ))
+    }
+
+    /// Adds what has to be asked for.
+    pub(super) fn headers(&self, headers: &mut HeaderMap) -> Result<()> {
+        if !headers.contains_key(ACCEPT_ENCODING) {
+            crate::header::insert(headers, ACCEPT_ENCODING, HeaderValue::from_static("identity"))?;
+        }
+        let range = range_header(self.asked.start, Some(self.asked.end.saturating_sub(1)));
+        crate::header::insert(headers, RANGE, range)?;
+        crate::header::insert(headers, IF_RANGE, self.all.resource.validator.value().clone())
+    }
+}
+
+/// What begins as a download over several connections.
+pub(super) struct Plan {
+    pub(super) resource: Resource,
+    pub(super) file: File,
+    pub(super) layout: Layout,
+    pub(super) record: Option<PathBuf>,
+    /// The part that the task's own answer has, and how many connections there may be.
+    pub(super) answer: Range<u64>,
+    pub(super) connections: usize,
+}
+
+impl Loader {
+    fn of_segment(all: Arc<Segments>) -> Loader {
+        Loader { segment: Some(Box::new(Segment::of(&all, 0))), ..Loader::new() }
+    }
+
+    /// The task's own response is there, and others are to help.
+    pub(super) fn begin_segments(
+        &mut self,
+        incoming: Incoming,
+        head: ResponseHead,
+        (plan, events): (Plan, Option<Arc<dyn Events>>),
+        core: &Arc<TaskCore>,
+    ) -> Result<Flow> {
+        let Plan { resource, file, mut layout, record, answer, connections } = plan;
+        let total = resource.total;
+        let base = layout.bytes();
+        layout.begin(core.id, answer.start, 0);
+        let flow = self.receive(incoming, head, None, Sink::Part, core)?;
+        core.counts.begin_receiving(Some(total.saturating_sub(base)));
+        let Some(head) = core.head() else {
+            return Err(Error::new(ErrorKind::Unknown, "a response without a head"));
+        };
+        let all = Segments::new(resource, file, layout, record, events, head, connections.saturating_sub(1));
+        log::debug!("task {}: up to {connections} connections", core.id);
+        let mut segment = Segment::of(&all, core.id);
+        segment.limit = answer.end;
+        segment.is_open = true;
+        self.segment = Some(Box::new(segment));
+        all.staff(core);
+        if let Some(download) = self.download.as_mut() {
+            download.segments = Some(all);
+        }
+        Ok(flow)
+    }
+
+    fn segments(&self) -> Option<Arc<Segments>> {
+        self.download.as_ref().and_then(|download| download.segments.clone())
+    }
+
+    /// Before a request is made: a child may have nothing to ask for, and a task that has children asks for
+    /// nothing itself.
+    pub(super) fn prepare_part(&mut self, core: &Arc<TaskCore>) -> Result<Option<Flow>> {
+        if let Some(all) = self.segments() {
+            // It was tried before, and given up.
+            let mut state = lock(&all.state);
+            state.limit = state.limit.max(1);
+            state.failure = None;
+            drop(state);
+            core.set_head(Some(Arc::clone(&all.head)));
+            return Ok(Some(Flow::Go(Step::Segments)));
+        }
+        let Some(segment) = self.segment.as_mut() else { return Ok(None) };
+        segment.owner = core.id;
+        let outlook = segment.all.outlook(core.id);
+        self.clock.touch();
+        match outlook {
+            Outlook::Work => Ok(None),
+            Outlook::Over => Err(Error::cancelled()),
+            Outlook::Later => {
+                let until = Instant::now() + LOOK_AGAIN;
+                self.clock.next_attempt = Some(until);
+                Ok(Some(Flow::Stay(Step::Backoff(until), Pause::Event)))
+            }
+        }
+    }
+
+    /// There is a connection. Whether there is a part to ask for.
+    pub(super) fn take_part(&mut self, core: &TaskCore) -> bool {
+        let Some(segment) = self.segment.as_mut() else { return true };
+        let now = segment.all.now();
+        let mut state = lock(&segment.all.state);
+        // Those of the children who have no part yet, this one included.
+        let own = usize::from(core.parent().is_some_and(|parent| state.layout.position(parent.id).is_some()));
+        let newcomers = state.alive.saturating_sub(state.layout.parts().saturating_sub(own)).max(1);
+        let given = if state.verdict.is_some() || state.whole_only {
+            None
+        } else {
+            state.layout.assign(core.id, newcomers as u64, now)
+        };
+        drop(state);
+        match given {
+            Some(range) => segment.asked = range,
+            None => {
+                self.transactions.pop();
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The response to a request for a part is there.
+    pub(super) fn begin_part(
+        &mut self,
+        incoming: Incoming,
+        head: ResponseHead,
+        core: &Arc<TaskCore>,
+    ) -> Result<Flow> {
+        let (Some(segment), Some(parent)) = (self.segment.as_mut(), core.parent()) else {
+            return Err(Error::new(ErrorKind::Unknown, "a part of nothing"));
+        };
+        let all = Arc::clone(&segment.all);
+        let validator = &all.resource.validator;
+        let Range { start: first, end } = segment.asked.clone();
+        let changed = || {
+            log::debug!("task {}: there is another version", core.id);
+            all.decide(Verdict::Changed, parent);
+            Err(Error::cancelled())
+        };
+        if head.status.is_success() && !validator.matches(head.headers()) {
+            return changed();
+        }
+        let asked = AskedRange {
+            first,
+            last: Some(end.saturating_sub(1)),
+            validator: Some(validator),
+            total: Some(all.resource.total),
+        };
+        match answer_to_range(&asked, head.status, head.headers())? {
+            RangeAnswer::Continue { .. }
+                if head.decoded && !all.head.headers().contains_key(CONTENT_ENCODING) =>
+            {
+                Err(Error::new(
+                    ErrorKind::BadServerResponse,
+                    "the server sent a part (206) of something encoded, where the rest is not",
+                ))
+            }
+            RangeAnswer::Continue { length, .. } => {
+                segment.limit = first.saturating_add(length);
+                self.receive(incoming, head, None, Sink::Part, core)
+            }
+            RangeAnswer::StartOver => {
+                log::debug!("task {}: the server sends the whole only", core.id);
+                lock(&all.state).whole_only = true;
+                Err(Error::cancelled())
+            }
+            RangeAnswer::Restart | RangeAnswer::Complete => changed(),
+            RangeAnswer::Other => {
+                let again = matches!(head.status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504);
+                let kind =
+                    if again { ErrorKind::NetworkConnectionLost } else { ErrorKind::BadServerResponse };
+                let message = format!("the server answered {} to a request for a part", head.status);
+                all.give_up(Error::new(kind, message).with_response(Arc::new(head)), true);
+                lock(&all.state).refused = true;
+                Err(Error::cancelled())
+            }
+        }
+    }
+
+    /// Something of a part was received, or nothing.
+    pub(super) fn part_progress(&self, core: &Arc<TaskCore>) {
+        let parent = core.parent().unwrap_or(core);
+        if let Some(events) = self.segment.as_ref().and_then(|segment| segment.all.events.as_ref()) {
+            parent.tell_written(events);
+        }
+        parent.moved(self.clock.progress());
+    }
+
+    /// All of the part was received, or as much as was wanted of it.
+    pub(super) fn part_received(&mut self, core: &Arc<TaskCore>) -> Result<Flow> {
+        if let Some(segment) = &self.segment {
+            segment.check_end()?;
+        }
+        Ok(Flow::Go(self.leave_part(core, true)))
+    }
+
+    /// A connection is free again, or gone. What comes next.
+    fn leave_part(&mut self, core: &Arc<TaskCore>, replaced: bool) -> Step {
+        let Some(parent) = core.parent() else {
+            if let Some(segment) = self.segment.take() {
+                let mut state = lock(&segment.all.state);
+                state.layout.release(core.id);
+                state.limit += usize::from(replaced);
+            }
+            return Step::Segments;
+        };
+        if let Some(segment) = &self.segment {
+            let transactions = std::mem::take(&mut self.transactions);
+            segment.all.release(core.id, transactions);
+            // A part that was taken from the task leaves it in a receive for nothing.
+            let state = lock(&segment.all.state);
+            let in_vain = state.layout.position(parent.id).is_some() && state.layout.is_over(parent.id);
+            let complete = state.layout.is_complete();
+            drop(state);
+            match complete && in_vain {
+                true => parent.interrupt(),
+                false => parent.wake(),
+            }
+        }
+        Step::Prepare
+    }
+
+    /// Something failed. What comes next, if it goes on.
+    pub(super) fn after_failure(&mut self, core: &Arc<TaskCore>, error: Error) -> Result<Step> {
+        let Some(segment) = self.segment.as_mut() else { return self.try_again(core, error) };
+        if core.is_settled() {
+            return Err(error);
+        }
+        let all = Arc::clone(&segment.all);
+        let progressed = std::mem::take(&mut segment.brought) >= PROGRESS;
+        if let Some(transaction) = self.transactions.last_mut().filter(|_| !error.is_cancelled()) {
+            transaction.failed_at = Some(Instant::now());
+        }
+        let decided = lock(&all.state).verdict.is_some();
+        self.uninterruptible(core);
+        if error.is_cancelled() || decided {
+            return if core.parent().is_some() { Err(error) } else { Ok(self.leave_part(core, true)) };
+        }
+        if !is_transient(error.kind()) {
+            if let Some(parent) = core.parent() {
+                all.decide(Verdict::Failed(error.clone()), parent);
+            }
+            return Err(error);
+        }
+        log::info!("task {}: {error}; the rest of the part is for another connection", core.id);
+        let replaced = progressed && lock(&all.state).layout.others(core.id) > 0;
+        let is_child = core.parent().is_some();
+        all.give_up(error.clone(), is_child && !replaced);
+        let step = self.leave_part(core, replaced);
+        if is_child && !replaced {
+            return Err(error);
+        }
+        self.begin_anew();
+        Ok(step)
+    }
+
+    /// The task's own part is over: sees to it that others bring the rest.
+    pub(super) fn supervise(&mut self, core: &Arc<TaskCore>) -> Result<Flow> {
+        let Some(all) = self.segments() else {
+            return Err(Error::new(ErrorKind::Unknown, "a download in parts without parts"));
+        };
+        self.check(false, core, &|loader| {
+            format!("waiting for the parts of the download from {}", loader.authority(core))
+        })?;
+        all.staff(core);
+        let (verdict, complete, alive, failure, whole_only) = {
+            let mut state = lock(&all.state);
+            let complete = state.layout.is_complete();
+            let failure = if state.alive == 0 { state.failure.take() } else { None };
+            (state.verdict.clone(), complete, state.alive, failure, state.whole_only)
+        };
+        if let Some(Verdict::Failed(error)) = verdict {
+            all.close(true);
+            core.cancel_children();
+            return Err(error);
+        }
+        if complete || verdict.is_some() {
+            // None of them has anything to do.
+            core.cancel_children();
+        }
+        if alive > 0 {
+            return Ok(Flow::Stay(Step::Segments, Pause::Event));
+        }
+        if verdict.is_some() || (whole_only && !complete) {
+            return self.start_over(&all, core, verdict.is_none());
+        }
+        if !complete && all.was_crowded() {
+            all.staff(core);
+            return Ok(Flow::Stay(Step::Segments, Pause::Event));
+        }
+        if !complete {
+            let lost = || Error::new(ErrorKind::NetworkConnectionLost, "no connection brings the rest");
+            return Err(failure.unwrap_or_else(lost));
+        }
+        all.close(false);
+        let head = Arc::clone(&all.head);
+        self.transactions.extend(all.take_transactions());
+        if let Some(download) = self.download.as_mut() {
+            download.complete_segments(all.resource.total);
+        }
+        self.finish_download(head, core)
+    }
+
+    /// What there is is of no use: all of it anew, once.
+    fn start_over(&mut self, all: &Segments, core: &Arc<TaskCore>, whole_only: bool) -> Result<Flow> {
+        all.close(false);
+        self.transactions.extend(all.take_transactions());
+        let Some(download) = self.download.as_mut() else {
+            return Err(Error::new(ErrorKind::Unknown, "a download without a file"));
+        };
+        let repeated = download.forget_segments(core, whole_only)?;
+        if repeated {
+            return Err(Error::new(
+                ErrorKind::BadServerResponse,
+                "the resource changes on the server while it is downloaded; it has changed twice",
+            ));
+        }
+        log::info!("task {}: the download starts over", core.id);
+        core.set_head(None);
+        self.begin_anew();
+        Ok(Flow::Go(Step::Prepare))
+    }
+
+    /// The work ends: nothing of it is left behind.
+    pub(super) fn end_segments(&mut self, core: &Arc<TaskCore>) {
+        if let Some(all) = self.segments() {
+            all.close(true);
+            core.cancel_children();
+            self.transactions.extend(all.take_transactions());
+            let done = lock(&all.state).layout.done().to_vec();
+            if let Some(partial) = self.download.as_mut().and_then(|download| download.partial()) {
+                partial.scatter(done);
+            }
+        }
+        let (Some(segment), Some(parent)) = (self.segment.take(), core.parent()) else { return };
+        {
+            let mut state = lock(&segment.all.state);
+            state.layout.release(core.id);
+            state.transactions.append(&mut self.transactions);
+            state.alive = state.alive.saturating_sub(1);
+            if state.idle == Some(core.id) {
+                state.idle = None;
+            }
+        }
+        parent.let_go(core);
+    }
+}
+
+/// Removes a record, if there is one.
+pub(super) fn removed(path: &std::path::Path) -> std::io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
