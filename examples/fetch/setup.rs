@@ -5,9 +5,8 @@ use crate::args::{Options, Target};
 use crate::exit::{Exit, Failure};
 use crate::requests::{self, named, read};
 use crate::{data, forms, pace};
-use std::path::Path;
 use std::time::Duration;
-use urlsession::{Body, Configuration, Identity, Multipart, Request, RetryPolicy, Url};
+use urlsession::{Body, Configuration, Identity, Multipart, Request, RetryPolicy};
 
 /// The configuration of the session.
 pub fn configuration(options: &Options) -> Result<Configuration, Failure> {
@@ -60,7 +59,7 @@ pub fn request(options: &Options, target: &Target, sent: Option<&Sent>, offset: 
         (None, ..) => "GET",
     };
     let url = match &target.upload {
-        Some(path) => upload_url(&target.url, path),
+        Some(path) => requests::upload_url(&target.url, path),
         None => target.url.clone(),
     };
     let mut request = requests::with_headers(Request::new(method, url), &options.headers);
@@ -102,18 +101,6 @@ pub fn request(options: &Options, target: &Target, sent: Option<&Sent>, offset: 
         request = request.connect_timeout(time);
     }
     request
-}
-
-/// Where a file goes whose URL is that of a directory: to its name in it, as curl has it.
-fn upload_url(text: &str, path: &Path) -> String {
-    let (Ok(mut url), Some(name)) = (Url::parse(text), path.file_name()) else { return text.to_owned() };
-    if path.as_os_str() == "-" || !url.path().ends_with('/') {
-        return text.to_owned();
-    }
-    if let Ok(mut segments) = url.path_segments_mut() {
-        segments.pop_if_empty().push(&name.to_string_lossy());
-    }
-    url.into()
 }
 
 /// As curl does it: a second before the second try, and then twice as long each time, up to ten minutes;
