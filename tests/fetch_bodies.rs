@@ -314,6 +314,8 @@ fn a_limited_rate_is_kept() {
     for name in ["a", "b", "c", "d"] {
         assert!(fs::read(directory.join(name)).unwrap() == pattern(400_000), "{name}");
     }
+    let put = server.requests().into_iter().find(|request| request.method == "PUT").unwrap();
+    assert_eq!(put.header("content-length"), Some("400000"), "slow, but of a length");
     // Ctrl-C does not wait.
     let child =
         tool::command("fetch", directory.path(), &["-s", "--limit-rate", "1", "-o", "a", &url]).spawn();

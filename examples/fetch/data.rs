@@ -29,7 +29,7 @@ pub fn body(data: &[Data]) -> Result<Option<Body>, Failure> {
         [] => None,
         [Piece::Bytes(bytes)] => Some(Body::from(std::mem::take(bytes))),
         // As it is, the kernel can send it by itself.
-        [Piece::File { path, strip: false, .. }] => Some(Body::file(path)),
+        [Piece::File { path, strip: false, length }] => Some(Body::file_range(path, ..*length)),
         _ => {
             let length = pieces.iter().map(Piece::len).sum();
             Some(Body::from_fn(move || chain(&pieces)).with_length(length))
@@ -52,7 +52,7 @@ fn piece(data: &Data) -> Result<Piece, Failure> {
         }
         // A pipe can be read once, and has no length.
         Source::File(path) => {
-            forms::file(path)?;
+            forms::file(path, false)?;
             read(path, Exit::ReadInput)?
         }
         Source::Stdin => {

@@ -40,11 +40,12 @@ pub enum Sent {
 
 /// The body that `-d` or `-F` give. Files of `-T` are looked for, too.
 pub fn sent(options: &Options) -> Result<Option<Sent>, Failure> {
+    let measured = options.limit_rate.is_some();
     for path in options.targets.iter().filter_map(|target| target.upload.as_ref()) {
-        forms::file(path)?;
+        forms::file(path, measured)?;
     }
     if !options.form.is_empty() {
-        return forms::form(&options.form).map(|form| Some(Sent::Form(form)));
+        return forms::form(&options.form, measured).map(|form| Some(Sent::Form(form)));
     }
     data::body(&options.data).map(|body| body.map(Sent::Data))
 }
@@ -79,7 +80,10 @@ pub fn request(options: &Options, target: &Target, sent: Option<&Sent>, offset: 
         request = request.basic_auth(user, password);
     }
     match (sent, &target.upload) {
-        (_, Some(path)) => request = request.body(forms::file(path).unwrap_or_else(|_| Body::file(path))),
+        (_, Some(path)) => {
+            request = request
+                .body(forms::file(path, options.limit_rate.is_some()).unwrap_or_else(|_| Body::file(path)))
+        }
         (Some(Sent::Form(form)), _) => request = request.multipart(form.clone()),
         (Some(Sent::Data(body)), _) => {
             request = request.body(body.clone());

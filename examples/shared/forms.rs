@@ -75,16 +75,16 @@ pub fn plain_field(text: &str) -> Result<Field, Usage> {
     Ok(Field { name: name.to_owned(), content, content_type: None, file_name: None })
 }
 
-/// The form. Its files are read when it is sent, and looked for now.
-pub fn form(fields: &[Field]) -> Result<Multipart, Failure> {
+/// The form. Its files are read when it is sent, and looked for now. `measured` is as for [`file`].
+pub fn form(fields: &[Field], measured: bool) -> Result<Multipart, Failure> {
     let mut form = Multipart::new();
     for field in fields {
         let mut part = match &field.content {
             Content::Text(text) => Part::new(&field.name, text.clone()),
-            Content::TextOf(path) => Part::new(&field.name, file(path)?),
+            Content::TextOf(path) => Part::new(&field.name, file(path, measured)?),
             Content::File(path) => {
                 let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-                Part::new(&field.name, file(path)?).file_name(name.unwrap_or_default())
+                Part::new(&field.name, file(path, measured)?).file_name(name.unwrap_or_default())
             }
         };
         if let Some(name) = &field.file_name {
@@ -98,8 +98,9 @@ pub fn form(fields: &[Field]) -> Result<Multipart, Failure> {
     Ok(form)
 }
 
-/// A file as a body, or standard input.
-pub fn file(path: &Path) -> Result<Body, Failure> {
+/// A file as a body, or standard input. `measured`: its length is what it is now, for those who do not
+/// leave the sending to the library.
+pub fn file(path: &Path, measured: bool) -> Result<Body, Failure> {
     if is_stdin(path) {
         return Ok(Body::reader(io::stdin()));
     }
@@ -110,7 +111,10 @@ pub fn file(path: &Path) -> Result<Body, Failure> {
         Err(error) => Err(failed(error)),
         Ok(metadata) if metadata.is_dir() => Err(failed(io::ErrorKind::IsADirectory.into())),
         // Opening a pipe would take what is in it.
-        Ok(metadata) if metadata.is_file() => fs::File::open(path).map(|_| Body::file(path)).map_err(failed),
+        Ok(metadata) if metadata.is_file() => {
+            fs::File::open(path).map_err(failed)?;
+            Ok(if measured { Body::file_range(path, ..metadata.len()) } else { Body::file(path) })
+        }
         Ok(_) => Ok(Body::file(path)),
     }
 }

@@ -34,8 +34,9 @@ const HELP: &str = "\
 Usage: upload [options] FILE URL
        upload [options] -F FIELD... URL
 
-Sends FILE, or standard input for -, to a URL, and prints the answer. The name of
-a file is added to a URL that ends in /. A URL without a scheme is one of http.
+Sends FILE, or standard input for -, to a URL, and prints the answer. The name
+of a file is added to a URL that ends in /. A URL without a scheme is one of
+http.
 
 Request
   -X, --request METHOD    uses this method, not PUT, or POST for a form
@@ -52,8 +53,8 @@ Transfer
                           by the same command, for which FILE.upload is kept
       --retry N           tries N times more what may go better then, with
                           growing pauses
-      --limit-rate RATE   sends no more bytes a second; k, m and g stand for 1024
-                          and its powers
+      --limit-rate RATE   sends no more bytes a second; k, m and g stand for
+                          1024 and its powers
   -m, --max-time SECONDS  limits all of it; without it, 60 seconds in which
                           nothing moves end it
   -k, --insecure          trusts any certificate

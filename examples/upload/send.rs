@@ -84,9 +84,10 @@ fn request(options: &Options) -> Result<Request, Failure> {
     };
     let method = options.method.as_deref().unwrap_or(method);
     let mut request = requests::with_headers(Request::new(method, url), &options.headers);
+    let measured = options.limit_rate.is_some();
     request = match &options.file {
-        Some(path) => request.body(forms::file(path)?),
-        None => request.multipart(forms::form(&options.form)?),
+        Some(path) => request.body(forms::file(path, measured)?),
+        None => request.multipart(forms::form(&options.form, measured)?),
     };
     if let Some(rate) = options.limit_rate {
         let body = request.get_body().clone();
