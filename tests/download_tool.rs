@@ -2,7 +2,7 @@
 //! server, what is printed, and the exit codes.
 //!
 //! `cargo test` builds it before. `cargo test --test download_tool` does not, and takes what there is.
-#![cfg(all(feature = "tls", unix))]
+#![cfg(all(feature = "checksum", feature = "tls", unix))]
 
 mod support;
 
@@ -18,20 +18,14 @@ use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use support::harness::eventually;
+use support::tool::{self, code, err, interrupt};
 use support::{At, Directory, Fault, Gate, Quirk, Reply, Resource, Server, pattern};
 
 const LENGTH: usize = 3_000_000;
 const STOP: usize = 1_000_000;
 
 fn command(directory: &Directory, args: &[&str]) -> Command {
-    let mut program = std::env::current_exe().unwrap();
-    program.pop();
-    program.pop();
-    let program = program.join("examples/download");
-    assert!(program.exists(), "{} is missing: cargo build --example download", program.display());
-    let mut command = Command::new(program);
-    command.args(args).current_dir(directory.path()).stdin(Stdio::null()).env_remove("RUST_LOG");
-    command
+    tool::command("download", directory.path(), args)
 }
 
 fn download(directory: &Directory, args: &[&str]) -> Output {
@@ -40,14 +34,6 @@ fn download(directory: &Directory, args: &[&str]) -> Output {
 
 fn start(directory: &Directory, args: &[&str]) -> Child {
     command(directory, args).stderr(Stdio::piped()).spawn().unwrap()
-}
-
-fn code(output: &Output) -> i32 {
-    output.status.code().unwrap_or(-1)
-}
-
-fn err(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// The exit code, and that the reason was given.
@@ -171,7 +157,7 @@ fn ctrl_c_keeps_what_is_there() {
     let child = start(&directory, &["-j1", &server.url("/big.img"), &server.url("/never")]);
     gate.wait_until_reached();
     wait_for_length(&directory.join("big.img.part"), STOP as u64);
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    interrupt(&child);
     let output = child.wait_with_output().unwrap();
     gate.open();
     let told = err(&output);
@@ -209,6 +195,23 @@ fn a_changed_resource_starts_over() {
     fails(&directory, &["--retry=0", &server.url("/file")], 18);
     succeeds(&directory, &[&server.url("/file")]);
     assert!(content(&directory, "file") == [7; 1000]);
+}
+
+#[test]
+fn a_file_with_another_checksum_is_none() {
+    let right = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+    let wrong = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9825";
+    let server = Server::start(|_| Reply::ok("hello"));
+    let directory = Directory::new();
+    let told = fails(&directory, &["--sha256", wrong, &server.url("/file")], 32);
+    assert!(told.contains("sha-256") || told.contains("SHA-256"), "{told}");
+    assert_eq!(directory.names(), [] as [&str; 0]);
+    succeeds(&directory, &["--sha256", right, &server.url("/file")]);
+    assert_eq!(content(&directory, "file"), b"hello");
+    fails(&directory, &["--sha256", "no", &server.url("/x")], 2);
+    // What has been replaced stays.
+    fails(&directory, &["-f", "--sha256", wrong, &server.url("/file")], 32);
+    assert_eq!(content(&directory, "file"), b"hello");
 }
 
 #[test]
@@ -285,7 +288,9 @@ fn a_server_without_ranges_is_asked_for_all() {
 fn help_is_complete() {
     let output = download(&Directory::new(), &["--help"]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    for option in ["--output", "--directory", "--force", "--jobs", "--retry", "--limit-rate", "--cacert"] {
+    for option in
+        ["--sha256", "--output", "--directory", "--force", "--jobs", "--retry", "--limit-rate", "--cacert"]
+    {
         assert!(text.contains(option), "{option}");
     }
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");

@@ -13,6 +13,9 @@ mod args;
 #[path = "../examples/shared/exit.rs"]
 mod exit;
 #[allow(dead_code)]
+#[path = "../examples/shared/forms.rs"]
+mod forms;
+#[allow(dead_code)]
 #[path = "../examples/shared/values.rs"]
 mod values;
 
@@ -22,6 +25,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use support::tool::{self, code, err, interrupt, out};
 use support::{At, Blackhole, Certs, Fault, Gate, Refused, Reply, Server, Tls, raw};
 
 const SOON: Duration = Duration::from_secs(15);
@@ -59,14 +63,7 @@ impl Drop for Dir {
 }
 
 fn command(directory: &Path, args: &[&str]) -> Command {
-    let mut program = std::env::current_exe().unwrap();
-    program.pop();
-    program.pop();
-    let program = program.join("examples/fetch");
-    assert!(program.exists(), "{} is missing: cargo build --example fetch", program.display());
-    let mut command = Command::new(program);
-    command.args(args).current_dir(directory).stdin(Stdio::null()).env_remove("RUST_LOG");
-    command
+    tool::command("fetch", directory, args)
 }
 
 fn fetch(args: &[&str]) -> Output {
@@ -75,22 +72,6 @@ fn fetch(args: &[&str]) -> Output {
 
 fn start(directory: &Path, args: &[&str]) -> Child {
     command(directory, args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
-}
-
-fn interrupt(child: &Child) {
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
-}
-
-fn code(output: &Output) -> i32 {
-    output.status.code().unwrap_or(-1)
-}
-
-fn out(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-fn err(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// The exit code, and that the reason was given in one line.

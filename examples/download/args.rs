@@ -30,6 +30,8 @@ pub struct Options {
     pub force: bool,
     /// `-j`.
     pub at_once: usize,
+    /// `--sha256`, in hexadecimal digits.
+    pub sha256: Option<String>,
     /// `--retry`.
     pub retry: u32,
     /// `--limit-rate`, in bytes a second.
@@ -57,6 +59,7 @@ pub fn parse(args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Comm
             Short('d') | Long("directory") => options.directory = parser.value()?.into(),
             Short('f') | Long("force") => options.force = true,
             Short('j') | Long("jobs") => options.at_once = parser.value()?.parse::<u16>()?.max(1).into(),
+            Long("sha256") => options.sha256 = Some(parser.value()?.string()?),
             Long("retry") => options.retry = parser.value()?.parse()?,
             Long("limit-rate") => {
                 options.limit_rate = rate("--limit-rate", &parser.value()?.string()?)?;
@@ -80,6 +83,7 @@ impl Default for Options {
             directory: PathBuf::new(),
             force: false,
             at_once: 4,
+            sha256: None,
             retry: 3,
             limit_rate: None,
             headers: Vec::new(),
@@ -95,13 +99,21 @@ impl Options {
         let wrong = |message: &str| Err(Usage(message.to_owned()));
         match (self.urls.len(), &self.output) {
             (0, _) => wrong("no URL given"),
+            (2.., _) if self.sha256.is_some() => wrong("--sha256 is for one URL"),
             (2.., Some(_)) => wrong("-o is for one URL; for several, -d says in which directory"),
             (_, Some(path)) if path.as_os_str() == "-" => {
                 wrong("a download goes to a file; fetch writes to standard output")
             }
+            _ if !self.sha256.as_deref().is_none_or(is_sha256) => {
+                wrong("--sha256 wants 64 hexadecimal digits")
+            }
             _ => Ok(()),
         }
     }
+}
+
+fn is_sha256(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 #[cfg(test)]
@@ -131,6 +143,8 @@ mod tests {
         assert!(refused("-o x a b").contains("-d"));
         assert!(refused("-o - a").contains("standard output"));
         assert!(refused("--retry -1 a").contains("-1"));
+        assert!(refused("--sha256 1234 a").contains("64"));
+        assert!(refused("--sha256 1234 a b").contains("one URL"));
         assert!(refused("--nonsense a").contains("--nonsense"));
     }
 }

@@ -146,7 +146,10 @@ impl Job {
     fn begin(&mut self, number: usize, destination: PathBuf) {
         let Some(url) = self.options.urls.get(number) else { return };
         let request = requests::with_headers(Request::get(url), &self.options.headers);
-        let download = DownloadRequest::new(request).destination(&destination).resumable(true);
+        let mut download = DownloadRequest::new(request).destination(&destination).resumable(true);
+        if let Some(sha256) = &self.options.sha256 {
+            download = download.sha256(sha256);
+        }
         let task = self.session.download_task(download);
         let row = self.display.row(&shown(&destination));
         self.follow(&task, row.clone());

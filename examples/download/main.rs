@@ -47,6 +47,8 @@ Transfer
   -j, --jobs N            downloads N files at once, 4 by default
       --retry N           tries N times more what may go better then, 3 by
                           default, with growing pauses
+      --sha256 HEX        of one URL: a file with another checksum is removed;
+                          what the server says of its checksum counts anyhow
       --limit-rate RATE   takes no more than so many bytes a second altogether;
                           k, m and g stand for 1024 and its powers
 

@@ -1,7 +1,8 @@
 //! The command line: options with curl's names, taken apart into [`Options`]. Opens no file and
 //! knows nothing of sessions.
 
-use crate::values::{Header, Usage, header, seconds, with_scheme};
+use crate::forms::{self, Field};
+use crate::values::{Header, Usage, header, rate, seconds, with_scheme};
 use lexopt::Arg::{Long, Short, Value};
 use lexopt::{Parser, ValueExt};
 use std::collections::HashSet;
@@ -31,6 +32,24 @@ pub struct Options {
     pub headers: Vec<Header>,
     /// `-d` and `--data-binary`, to be joined with `&`.
     pub data: Vec<Data>,
+    /// `-F` and `--form-string`.
+    pub form: Vec<Field>,
+    /// `-r`.
+    pub range: Option<String>,
+    /// `-C`.
+    pub continue_at: Option<ContinueAt>,
+    /// `--create-dirs`.
+    pub create_dirs: bool,
+    /// `-J`.
+    pub remote_header_name: bool,
+    /// `--retry`.
+    pub retry: u32,
+    /// `--retry-delay`.
+    pub retry_delay: Option<Duration>,
+    /// `--retry-max-time`.
+    pub retry_max_time: Option<Duration>,
+    /// `--limit-rate`, in bytes a second.
+    pub limit_rate: Option<u64>,
     /// `-A`.
     pub user_agent: Option<String>,
     /// `-e`.
@@ -80,6 +99,17 @@ pub struct Target {
     pub url: String,
     /// Where to.
     pub output: Output,
+    /// `-T`: what is sent there; `-` is standard input.
+    pub upload: Option<PathBuf>,
+}
+
+/// Where a transfer goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContinueAt {
+    /// At the end of what is in the output's file.
+    End,
+    /// At this offset.
+    Offset(u64),
 }
 
 /// Where a body goes.
@@ -120,6 +150,7 @@ pub fn parse(args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Comm
     let mut parser = Parser::from_args(args);
     let mut options = Options::default();
     let (mut urls, mut outputs, mut all_remote) = (Vec::new(), Vec::new(), false);
+    let mut uploads = Vec::new();
     while let Some(arg) = parser.next()? {
         match arg {
             Short('h') | Long("help") => return Ok(Command::Help),
@@ -130,6 +161,25 @@ pub fn parse(args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Comm
             Short('H') | Long("header") => options.headers.push(header(parser.value()?.string()?)?),
             Short('d') | Long("data") => options.data.push(data(parser.value()?, true)?),
             Long("data-binary") => options.data.push(data(parser.value()?, false)?),
+            Short('T') | Long("upload-file") => uploads.push(parser.value()?.into()),
+            Short('F') | Long("form") => options.form.push(forms::field(&parser.value()?.string()?)?),
+            Long("form-string") => options.form.push(forms::plain_field(&parser.value()?.string()?)?),
+            Short('r') | Long("range") => options.range = Some(parser.value()?.string()?),
+            Short('C') | Long("continue-at") => {
+                options.continue_at = Some(continue_at(&parser.value()?.string()?)?);
+            }
+            Long("create-dirs") => options.create_dirs = true,
+            Short('J') | Long("remote-header-name") => options.remote_header_name = true,
+            Long("retry") => options.retry = parser.value()?.parse()?,
+            Long("retry-delay") => {
+                options.retry_delay = seconds("--retry-delay", parser.value()?.string()?)?;
+            }
+            Long("retry-max-time") => {
+                options.retry_max_time = seconds("--retry-max-time", parser.value()?.string()?)?;
+            }
+            Long("limit-rate") => {
+                options.limit_rate = rate("--limit-rate", &parser.value()?.string()?)?;
+            }
             Short('A') | Long("user-agent") => options.user_agent = Some(parser.value()?.string()?),
             Short('e') | Long("referer") => options.referer = Some(parser.value()?.string()?),
             Short('u') | Long("user") => options.user = Some(user(parser.value()?.string()?)?),
@@ -161,7 +211,7 @@ pub fn parse(args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Comm
             arg => return Err(arg.unexpected().into()),
         }
     }
-    options.targets = targets(urls, outputs, all_remote)?;
+    options.targets = targets(urls, outputs, uploads, all_remote)?;
     options.check()?;
     Ok(Command::Fetch(Box::new(options)))
 }
@@ -173,6 +223,15 @@ impl Default for Options {
             method: None,
             headers: Vec::new(),
             data: Vec::new(),
+            form: Vec::new(),
+            range: None,
+            continue_at: None,
+            create_dirs: false,
+            remote_header_name: false,
+            retry: 0,
+            retry_delay: None,
+            retry_max_time: None,
+            limit_rate: None,
             user_agent: None,
             referer: None,
             user: None,
@@ -214,14 +273,29 @@ impl Options {
     }
 
     fn check(&self) -> Result<(), Usage> {
-        if self.head_only && !self.data.is_empty() {
-            return Err(Usage("-I asks for the head, and -d sends a body: give only one of them".into()));
+        let wrong = |message: &str| Err(Usage(message.to_owned()));
+        let uploads = || self.targets.iter().filter_map(|target| target.upload.as_ref());
+        let ways = [self.head_only, !self.data.is_empty(), !self.form.is_empty(), uploads().next().is_some()];
+        if ways.into_iter().filter(|way| *way).count() > 1 {
+            return wrong("-I asks for the head, and -d, -F and -T send a body: give only one of them");
+        }
+        if self.continue_at.is_some() && (self.range.is_some() || self.remote_header_name) {
+            return wrong("-C does not go with -r or -J");
+        }
+        if self.continue_at.is_some() && uploads().next().is_some() {
+            return wrong("-C is for what is received; uploads begin at the beginning");
+        }
+        if self.remote_header_name && !self.targets.iter().any(|target| target.output == Output::RemoteName) {
+            return wrong("-J goes with -O");
         }
         if self.key.is_some() && self.cert.is_none() {
             return Err(Usage("--key goes with --cert".into()));
         }
-        if self.data.iter().filter(|data| data.source == Source::Stdin).count() > 1 {
-            return Err(Usage("standard input can be read only once".into()));
+        let stdin = self.data.iter().filter(|data| data.source == Source::Stdin).count()
+            + self.form.iter().filter(|field| field.is_stdin()).count()
+            + uploads().filter(|path| path.as_os_str() == "-").count();
+        if stdin > 1 || stdin == 1 && self.targets.len() > 1 && self.data.is_empty() {
+            return wrong("standard input can be read only once");
         }
         let mut files = HashSet::new();
         for target in &self.targets {
@@ -238,16 +312,26 @@ impl Options {
 }
 
 /// Gives the URLs their outputs, the first to the first and so on, as curl does.
-fn targets(urls: Vec<String>, outputs: Vec<Output>, all_remote: bool) -> Result<Vec<Target>, Usage> {
+fn targets(
+    urls: Vec<String>,
+    outputs: Vec<Output>,
+    uploads: Vec<PathBuf>,
+    all_remote: bool,
+) -> Result<Vec<Target>, Usage> {
     if urls.is_empty() {
         return Err(Usage("no URL given".into()));
     }
     if outputs.len() > urls.len() {
         return Err(Usage(format!("{} outputs for {} URLs", outputs.len(), urls.len())));
     }
+    if uploads.len() > urls.len() {
+        return Err(Usage(format!("{} files to send for {} URLs", uploads.len(), urls.len())));
+    }
     let rest = if all_remote { Output::RemoteName } else { Output::Stdout };
     let outputs = outputs.into_iter().chain(std::iter::repeat(rest));
-    Ok(urls.into_iter().zip(outputs).map(|(url, output)| Target { url: with_scheme(url), output }).collect())
+    let uploads = uploads.into_iter().map(Some).chain(std::iter::repeat(None));
+    let targets = urls.into_iter().zip(outputs).zip(uploads);
+    Ok(targets.map(|((url, output), upload)| Target { url: with_scheme(url), output, upload }).collect())
 }
 
 fn output(value: OsString) -> Output {
@@ -267,6 +351,17 @@ fn data(value: OsString, strip: bool) -> Result<Data, Usage> {
 fn user(text: String) -> Result<(String, String), Usage> {
     let (name, password) = text.split_once(':').ok_or_else(|| Usage("-u wants user:password".into()))?;
     Ok((name.to_owned(), password.to_owned()))
+}
+
+/// An offset, or `-` for where it ended.
+fn continue_at(text: &str) -> Result<ContinueAt, Usage> {
+    match text {
+        "-" => Ok(ContinueAt::End),
+        _ => text
+            .parse()
+            .map(ContinueAt::Offset)
+            .map_err(|_| Usage(format!("-C wants an offset in bytes, or - for what is there, not {text:?}"))),
+    }
 }
 
 /// A number of redirects; -1 is no limit.
@@ -301,7 +396,7 @@ mod tests {
         assert_eq!(options.verbose, 2);
         assert_eq!(options.max_time, Some(Duration::from_millis(2500)));
         let output = Output::File("out".into());
-        assert_eq!(options.targets, [Target { url: "http://h/x".into(), output }]);
+        assert_eq!(options.targets, [Target { url: "http://h/x".into(), output, upload: None }]);
     }
 
     #[test]
@@ -339,6 +434,32 @@ mod tests {
         assert_eq!(sources("--data=@- h"), [(Source::Stdin, true)]);
         assert!(refused("-d @- -d @- h").contains("only once"));
         assert!(refused("-I -d x h").contains("only one"));
+    }
+
+    #[test]
+    fn what_is_sent_is_one_thing() {
+        let uploads = |line: &str| {
+            let targets = parsed(line).unwrap().targets.into_iter();
+            targets.map(|target| target.upload).collect::<Vec<_>>()
+        };
+        assert_eq!(uploads("-T a x -T b y z"), [Some("a".into()), Some("b".into()), None]);
+        assert!(refused("-T a -T b h").contains("2 files to send for 1 URLs"));
+        for line in ["-T a -d b h", "-F a=b -d c h", "-I -T a h", "-I -F a=b h"] {
+            assert!(refused(line).contains("only one"), "{line}");
+        }
+        for line in ["-T - -T - h g", "-F a=@- -F b=@- h", "-F a=@- h g"] {
+            assert!(refused(line).contains("only once"), "{line}");
+        }
+        assert!(refused("-T a -C 1 h").contains("beginning"));
+    }
+
+    #[test]
+    fn transfers_go_on_at_an_offset() {
+        assert_eq!(parsed("-C - -o f h").unwrap().continue_at, Some(ContinueAt::End));
+        assert_eq!(parsed("-C 100 h").unwrap().continue_at, Some(ContinueAt::Offset(100)));
+        for line in ["-C x h", "-C -1 h", "-C 1 -r 1-2 h", "-J h", "-OJ -C - h"] {
+            refused(line);
+        }
     }
 
     #[test]

@@ -11,9 +11,14 @@
 //! (`DelegateQueue::manual`). Ctrl-C cancels the tasks; the rest follows from that.
 
 mod args;
+mod data;
 #[path = "../shared/exit.rs"]
 mod exit;
+#[path = "../shared/forms.rs"]
+mod forms;
 mod output;
+#[path = "../shared/pace.rs"]
+mod pace;
 mod progress;
 #[path = "../shared/requests.rs"]
 mod requests;
@@ -40,13 +45,23 @@ redirects, and decodes bodies as their Content-Encoding says. A URL without a
 scheme is one of http.
 
 Request
-  -X, --request METHOD    uses this method, not GET, HEAD (-I) or POST (-d)
+  -X, --request METHOD    uses this method, not GET, HEAD (-I), POST (-d, -F) or
+                          PUT (-T)
   -H, --header HEADER     'Name: value' adds a header, 'Name:' leaves one out,
                           'Name;' sends one without a value
   -d, --data DATA         sends a body as a form does; @FILE reads it, without
                           its line ends, and @- reads standard input; several
                           are joined with &
       --data-binary DATA  the same, with files as they are
+  -F, --form FIELD        sends a form with files: NAME=TEXT, NAME=@FILE, or
+                          NAME=<FILE for the text in FILE; ;type=TYPE and
+                          ;filename=NAME may be behind it
+      --form-string NAME=TEXT
+                          the same, whatever is in TEXT
+  -T, --upload-file FILE  sends FILE, or standard input for -; its name is added
+                          to a URL that ends in /; the first one goes with the
+                          first URL, and so on
+  -r, --range RANGE       asks for these bytes: 0-499, 500- or -500
   -A, --user-agent NAME
   -e, --referer URL
   -u, --user USER:PASSWORD
@@ -57,6 +72,13 @@ Output
   -O, --remote-name       writes to a file in the working directory, named by
                           the last part of the URL's path
       --remote-name-all   does so for every URL without an output of its own
+  -J, --remote-header-name
+                          with -O: the server says how the file is called; none
+                          that is there is replaced
+  -C, --continue-at OFFSET
+                          appends what comes from there on; for -, from where
+                          the output's file ends
+      --create-dirs       makes the directories of -o
   -i, --include           writes the head of the response too
   -I, --head              asks for the head only
   -f, --fail              takes a status of 400 or above for an error, and does
@@ -75,6 +97,16 @@ Connection
   -m, --max-time SECONDS  limits each transfer; without it, 60 seconds in which
                           nothing arrives end one
       --connect-timeout SECONDS
+      --limit-rate RATE   sends and receives no more bytes a second, with -Z by
+                          all transfers together; k, m and g stand for 1024 and
+                          its powers
+      --retry N           tries N times more what may go better then: no
+                          connection, a time limit, 408, 429, 500, 502 to 504;
+                          after a second, and twice as long each time
+      --retry-delay SECONDS
+                          always waits that long
+      --retry-max-time SECONDS
+                          waits no longer than that altogether
   -k, --insecure          trusts any certificate
       --cacert FILE       trusts the certificates in FILE (PEM) and no others
   -E, --cert FILE         shows this certificate to servers (PEM)
@@ -123,11 +155,11 @@ fn main() -> ExitCode {
 
 fn run(options: Options) -> Result<Exit, Failure> {
     let configuration = setup::configuration(&options)?;
-    let body = setup::body(&options)?;
+    let sent = setup::sent(&options)?;
     // One after the other, events happen on the thread that reads; at once, on the one that waits.
     let queue = if options.is_at_once() { DelegateQueue::manual() } else { DelegateQueue::inline() };
     let session = Session::builder().configuration(configuration).delegate_queue(queue).build();
-    let job = Arc::new(Job::new(options, body));
+    let job = Arc::new(Job::new(options, sent));
     let (interrupted, cancelled) = (Arc::clone(&job), session.clone());
     let handler = ctrlc::set_handler(move || {
         interrupted.interrupt(&cancelled);

@@ -3,10 +3,21 @@
 
 use crate::args::{Output, Target};
 use crate::exit::{Exit, Failure};
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
 use std::path::{Component, Path, PathBuf};
 use urlsession::Url;
+
+/// How an output is opened.
+#[derive(Clone, Debug, Default)]
+pub struct Opening {
+    /// Whether what comes goes behind what is there.
+    pub append: bool,
+    /// Whether directories that are missing are made.
+    pub create_dirs: bool,
+    /// The name that the server gives the file, in place of the URL's. It takes nobody's place.
+    pub name: Option<String>,
+}
 
 /// An open output.
 pub struct Sink {
@@ -22,14 +33,22 @@ enum Place {
 }
 
 impl Sink {
-    /// Opens the output of a target; a file is made, or made empty.
-    pub fn open(target: &Target) -> Result<Sink, Failure> {
+    /// Opens the output of a target; a file is made, or made empty unless it is appended to.
+    pub fn open(target: &Target, opening: &Opening) -> Result<Sink, Failure> {
         let careful = target.output == Output::Stdout && io::stdout().is_terminal();
-        let place = match file_name(target)? {
-            None => Place::Stdout,
-            Some(path) => match File::create(&path) {
-                Ok(file) => Place::File(file, path),
-                Err(error) => return Err(Failure::write(&path.display().to_string(), &error)),
+        let place = match (&opening.name, file_name(target)) {
+            (Some(name), _) if target.output == Output::RemoteName => {
+                let path = PathBuf::from(name);
+                let made = OpenOptions::new().write(true).create_new(true).open(&path);
+                Place::File(made.map_err(|error| Failure::write(name, &error))?, path)
+            }
+            (_, path) => match path? {
+                None => Place::Stdout,
+                Some(path) => {
+                    let made = make(&path, opening);
+                    let file = made.map_err(|error| Failure::write(&path.display().to_string(), &error))?;
+                    Place::File(file, path)
+                }
             },
         };
         Ok(Sink { place, written: 0, careful })
@@ -90,6 +109,22 @@ pub fn is_out_of_sight(target: &Target) -> bool {
     match target.output {
         Output::Stdout | Output::StdoutAnyhow => stdout_is_file(),
         Output::File(_) | Output::RemoteName => true,
+    }
+}
+
+/// How much there is of a target's body.
+pub fn present(target: &Target) -> u64 {
+    let path = file_name(target).ok().flatten();
+    path.and_then(|path| path.metadata().ok()).filter(|found| found.is_file()).map_or(0, |found| found.len())
+}
+
+fn make(path: &Path, opening: &Opening) -> io::Result<File> {
+    if let (true, Some(directory)) = (opening.create_dirs, path.parent()) {
+        fs::create_dir_all(directory)?;
+    }
+    match opening.append {
+        true => OpenOptions::new().append(true).create(true).open(path),
+        false => File::create(path),
     }
 }
 

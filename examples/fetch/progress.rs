@@ -30,9 +30,16 @@ impl Progress {
         progress
     }
 
+    /// Whether each transfer has a bar of its own.
+    pub fn is_for_each(&self) -> bool {
+        self.enabled && self.all.is_none()
+    }
+
     /// A transfer begins that is expected to have so many bytes.
     pub fn begin(&self, name: &str, expected: Option<u64>) {
-        if self.enabled && self.all.is_none() {
+        if self.is_for_each() {
+            // That of what was sent, if something was.
+            self.take().into_iter().for_each(|bar| bar.finish_and_clear());
             self.set(bar(if expected.is_some() { ONE } else { UNKNOWN }, expected), name);
         }
     }

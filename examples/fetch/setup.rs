@@ -1,16 +1,16 @@
-//! From options to what the library takes: a configuration, a request, a body. Reads the files that
-//! the options name.
+//! From options to what the library takes: a configuration, a request, a body. Reads the small files
+//! that the options name, and looks for the large ones.
 
-use crate::args::{Data, Options, Source, Target};
+use crate::args::{Options, Target};
 use crate::exit::{Exit, Failure};
 use crate::requests::{self, named, read};
-use std::io::{self, Read};
+use crate::{data, forms, pace};
 use std::time::Duration;
-use urlsession::{Bytes, Configuration, Identity, Request};
+use urlsession::{Body, Configuration, Identity, Multipart, Request, RetryPolicy};
 
 /// The configuration of the session.
 pub fn configuration(options: &Options) -> Result<Configuration, Failure> {
-    let configuration = Configuration::ephemeral().redirect_limit(options.max_redirs);
+    let configuration = Configuration::ephemeral().redirect_limit(options.max_redirs).retry(retry(options));
     let mut configuration = requests::trusting(configuration, options.insecure, options.cacert.as_deref())?;
     if let Some(path) = &options.cert {
         let chain = read(path, Exit::ClientCertificate)?;
@@ -29,35 +29,73 @@ pub fn configuration(options: &Options) -> Result<Configuration, Failure> {
     Ok(configuration)
 }
 
-/// The body that `-d` and `--data-binary` give together.
-pub fn body(options: &Options) -> Result<Option<Bytes>, Failure> {
-    if options.data.is_empty() {
-        return Ok(None);
-    }
-    let pieces = options.data.iter().map(piece).collect::<Result<Vec<_>, _>>()?;
-    Ok(Some(pieces.join(&b'&').into()))
+/// What the options have sent, whatever the target.
+#[derive(Clone)]
+pub enum Sent {
+    /// `-d` and `--data-binary`.
+    Data(Body),
+    /// `-F`.
+    Form(Multipart),
 }
 
-/// The request for a target.
-pub fn request(options: &Options, target: &Target, body: Option<&Bytes>) -> Request {
-    let method = match (&options.method, options.head_only, body) {
-        (Some(method), _, _) => method,
-        (None, true, _) => "HEAD",
-        (None, false, Some(_)) => "POST",
-        (None, false, None) => "GET",
+/// The body that `-d` or `-F` give. Files of `-T` are looked for, too.
+pub fn sent(options: &Options) -> Result<Option<Sent>, Failure> {
+    let measured = options.limit_rate.is_some();
+    for path in options.targets.iter().filter_map(|target| target.upload.as_ref()) {
+        forms::file(path, measured)?;
+    }
+    if !options.form.is_empty() {
+        return forms::form(&options.form, measured).map(|form| Some(Sent::Form(form)));
+    }
+    data::body(&options.data).map(|body| body.map(Sent::Data))
+}
+
+/// The request for a target, from an offset of its resource on.
+pub fn request(options: &Options, target: &Target, sent: Option<&Sent>, offset: Option<u64>) -> Request {
+    let method = match (&options.method, options.head_only, sent, &target.upload) {
+        (Some(method), ..) => method,
+        (_, true, ..) => "HEAD",
+        (.., Some(_)) => "PUT",
+        (_, _, Some(_), _) => "POST",
+        (None, ..) => "GET",
     };
-    let mut request = requests::with_headers(Request::new(method, &target.url), &options.headers);
+    let url = match &target.upload {
+        Some(path) => requests::upload_url(&target.url, path),
+        None => target.url.clone(),
+    };
+    let mut request = requests::with_headers(Request::new(method, url), &options.headers);
+    let range = match (offset, &options.range) {
+        (Some(offset), _) => Some(format!("bytes={offset}-")),
+        (None, Some(range)) => Some(format!("bytes={range}")),
+        (None, None) => None,
+    };
+    if let Some(range) = range {
+        // A part of what is compressed could not be put together with another.
+        request = request.header("range", range).header("accept-encoding", "identity");
+    }
     if let Some(referer) = &options.referer {
         request = request.header("referer", referer.as_str());
     }
     if let Some((user, password)) = &options.user {
         request = request.basic_auth(user, password);
     }
-    if let Some(body) = body {
-        request = request.body(body.clone());
-        if !options.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
-            request = request.header("content-type", "application/x-www-form-urlencoded");
+    match (sent, &target.upload) {
+        (_, Some(path)) => {
+            request = request
+                .body(forms::file(path, options.limit_rate.is_some()).unwrap_or_else(|_| Body::file(path)))
         }
+        (Some(Sent::Form(form)), _) => request = request.multipart(form.clone()),
+        (Some(Sent::Data(body)), _) => {
+            request = request.body(body.clone());
+            if !options.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
+                request = request.header("content-type", "application/x-www-form-urlencoded");
+            }
+        }
+        (None, None) => {}
+    }
+    if let (Some(rate), false) = (options.limit_rate, request.get_body().is_empty()) {
+        let body = request.get_body().clone();
+        request = request.body(pace::slowed(body, rate));
     }
     if let Some(time) = options.max_time {
         // Whoever says how long it may take does not want it to end sooner.
@@ -69,19 +107,24 @@ pub fn request(options: &Options, target: &Target, body: Option<&Bytes>) -> Requ
     request
 }
 
-fn piece(data: &Data) -> Result<Vec<u8>, Failure> {
-    let mut bytes = match &data.source {
-        Source::Text(text) => return Ok(text.clone().into_bytes()),
-        Source::File(path) => read(path, Exit::ReadInput)?,
-        Source::Stdin => {
-            let mut bytes = Vec::new();
-            let result = io::stdin().lock().read_to_end(&mut bytes);
-            let failed = |error| Failure::new(Exit::ReadInput, format!("reading standard input: {error}"));
-            result.map(|_| bytes).map_err(failed)?
+/// As curl does it: a second before the second try, and then twice as long each time, up to ten minutes;
+/// or always the same.
+fn retry(options: &Options) -> RetryPolicy {
+    let first = options.retry_delay.unwrap_or(Duration::from_secs(1));
+    let longest = options.retry_delay.unwrap_or(Duration::from_secs(600));
+    let mut attempts = options.retry;
+    if let Some(most) = options.retry_max_time {
+        let (mut pause, mut sum, mut fitting) = (first, Duration::ZERO, 0);
+        while fitting < attempts && sum.saturating_add(pause) <= most {
+            sum = sum.saturating_add(pause);
+            pause = pause.saturating_mul(2).min(longest);
+            fitting += 1;
         }
-    };
-    if data.strip {
-        bytes.retain(|byte| !matches!(byte, b'\r' | b'\n' | 0));
+        attempts = fitting;
     }
-    Ok(bytes)
+    RetryPolicy::new(attempts)
+        .initial_delay(first)
+        .maximum_delay(longest)
+        .longest_retry_after(options.retry_max_time.unwrap_or(Duration::MAX))
+        .any_method(true)
 }

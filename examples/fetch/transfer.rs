@@ -1,11 +1,13 @@
 //! The transfers: one after the other, read by this thread as their bodies come; or many at once
 //! (`-Z`), as tasks whose events this thread runs. Either way a body is in memory a piece at a time.
 
-use crate::args::{Options, Output, Target};
+use crate::args::{ContinueAt, Options, Output, Target};
 use crate::exit::{Exit, Failure};
-use crate::output::{self, Sink};
+use crate::output::{self, Opening, Sink};
+use crate::pace::Pace;
 use crate::progress::Progress;
-use crate::{setup, verbose};
+use crate::setup::{self, Sent};
+use crate::verbose;
 use indicatif::BinaryBytes;
 use std::collections::VecDeque;
 use std::io::{self, Read};
@@ -23,7 +25,9 @@ const PIECE: usize = 256 * 1024;
 /// What all transfers share.
 pub struct Job {
     options: Options,
-    body: Option<Bytes>,
+    sent: Option<Sent>,
+    /// With `-Z` all transfers together keep to the limit.
+    pace: Mutex<Option<Pace>>,
     progress: Progress,
     interrupted: AtomicBool,
     turns: Mutex<Turns>,
@@ -42,6 +46,8 @@ struct Turns {
 struct Transfer {
     job: Arc<Job>,
     target: Target,
+    /// Where the transfer goes on (`-C`).
+    offset: Option<u64>,
     state: Mutex<State>,
 }
 
@@ -57,14 +63,15 @@ struct State {
 
 impl Job {
     /// The job that the options describe, with the body they give.
-    pub fn new(options: Options, body: Option<Bytes>) -> Job {
+    pub fn new(options: Options, sent: Option<Sent>) -> Job {
         let at_once = options.is_at_once().then_some(options.targets.len());
         let shown =
             !options.silent && options.verbose == 0 && options.targets.iter().all(output::is_out_of_sight);
         Job {
             progress: Progress::new(shown, at_once),
+            pace: Mutex::new(options.limit_rate.map(Pace::new)),
             options,
-            body,
+            sent,
             interrupted: AtomicBool::new(false),
             turns: Mutex::default(),
             ended: Mutex::default(),
@@ -146,16 +153,26 @@ impl Job {
 
 impl Transfer {
     fn new(job: &Arc<Job>, target: &Target) -> Arc<Transfer> {
-        Arc::new(Transfer { job: Arc::clone(job), target: target.clone(), state: Mutex::default() })
+        let offset = match job.options.continue_at {
+            None => None,
+            Some(ContinueAt::Offset(offset)) => Some(offset),
+            Some(ContinueAt::End) => Some(output::present(target)),
+        };
+        let offset = offset.filter(|offset| *offset > 0);
+        Arc::new(Transfer { job: Arc::clone(job), target: target.clone(), offset, state: Mutex::default() })
     }
 
     /// The task of this transfer, which is told to this transfer.
     fn task(self: &Arc<Self>, session: &Session) -> DataTask {
         let job = &self.job;
-        let request = setup::request(&job.options, &self.target, job.body.as_ref());
+        let request = setup::request(&job.options, &self.target, job.sent.as_ref(), self.offset);
         self.say(|| verbose::request(&request));
+        let sends = !request.get_body().is_empty() && job.progress.is_for_each();
         let task = session.data_task(request);
         task.set_delegate(Arc::clone(self));
+        if sends {
+            self.show_sending(&task);
+        }
         // Who interrupts sets the flag first and cancels what there is afterwards.
         if job.is_interrupted() {
             task.cancel();
@@ -168,7 +185,8 @@ impl Transfer {
         let mut response = task.open().map_err(|error| Failure::from(&error))?;
         let head = Arc::clone(response.head());
         self.begin(&head, task.bytes_expected_to_receive())?;
-        let mut buffer = vec![0; PIECE];
+        let mut pace = self.job.options.limit_rate.map(Pace::new);
+        let mut buffer = vec![0; pace.as_ref().map_or(PIECE, |pace| pace.piece().min(PIECE))];
         let mut before = 0;
         loop {
             let count = response.body_mut().read(&mut buffer).map_err(|error| failure(&error))?;
@@ -178,6 +196,9 @@ impl Transfer {
             match buffer.get(..count) {
                 None | Some([]) => return Ok(()),
                 Some(piece) => self.write(piece)?,
+            }
+            if let Some(pace) = &mut pace {
+                pace.take(count, || self.job.is_interrupted());
             }
         }
     }
@@ -190,7 +211,16 @@ impl Transfer {
             let message = format!("the server answered {} to {}", head.status(), shown(head));
             return Err(Failure::new(Exit::HttpStatus, message));
         }
-        let sink = Sink::open(&self.target)?;
+        if let (Some(offset), true) = (self.offset, head.status().as_u16() >= 300) {
+            return ended_before(offset, head);
+        }
+        self.goes_on(head)?;
+        let opening = Opening {
+            append: self.offset.is_some(),
+            create_dirs: options.create_dirs,
+            name: options.remote_header_name.then(|| head.suggested_filename()),
+        };
+        let sink = Sink::open(&self.target, &opening)?;
         self.job.progress.begin(&sink.name(), expected);
         let mut state = lock(&self.state);
         state.sink = Some(sink);
@@ -198,6 +228,38 @@ impl Transfer {
             state.heads.push_str(&verbose::head(head));
         }
         Ok(())
+    }
+
+    /// With `-C`: whether it is the part that is missing.
+    fn goes_on(&self, head: &ResponseHead) -> Result<(), Failure> {
+        let Some(offset) = self.offset else { return Ok(()) };
+        let start = head.header("content-range").and_then(|range| {
+            let (start, _) = range.trim().strip_prefix("bytes ")?.split_once('-')?;
+            start.trim().parse().ok()
+        });
+        let message = match (head.status().as_u16(), start) {
+            (206, Some(start)) if offset == start => return Ok(()),
+            (206, Some(start)) => format!("-C: asked for byte {offset} on, the server sends byte {start} on"),
+            _ => format!("-C: the server does not send from byte {offset} on, but everything"),
+        };
+        Err(Failure::new(Exit::Range, message))
+    }
+
+    /// Until there is a response, the bar is about what is sent.
+    fn show_sending(self: &Arc<Self>, task: &DataTask) {
+        let (transfer, mut before) = (Arc::clone(self), None);
+        task.on_progress(Duration::from_millis(100), move |progress| {
+            if progress.received > 0 || lock(&transfer.state).sink.is_some() || progress.is_finished() {
+                return;
+            }
+            let bar = &transfer.job.progress;
+            if before.is_none() {
+                bar.begin("sending", progress.expected_to_send);
+            }
+            // What is sent again counts again.
+            bar.advance(progress.sent.saturating_sub(before.unwrap_or(0)));
+            before = Some(progress.sent);
+        });
     }
 
     fn write(&self, piece: &[u8]) -> Result<(), Failure> {
@@ -331,6 +393,10 @@ impl Delegate for Transfer {
 
     fn did_receive_data(&self, event: &TaskEvent<'_>, data: Bytes) -> Option<Bytes> {
         self.job.progress.advance(data.len() as u64);
+        // Whoever waits here is told of nothing else meanwhile, so nothing else is read.
+        if let Some(pace) = lock(&self.job.pace).as_mut() {
+            pace.take(data.len(), || self.job.is_interrupted());
+        }
         if let Err(failure) = self.write(&data) {
             lock(&self.state).failure.get_or_insert(failure);
             event.task().cancel();
@@ -344,6 +410,21 @@ impl Delegate for Transfer {
         }
         self.pass_turn(event.task());
     }
+}
+
+/// With `-C`, a status that has no part of the body with it. That there is no more is no failure.
+fn ended_before(offset: u64, head: &ResponseHead) -> Result<(), Failure> {
+    let status = head.status();
+    let all =
+        head.header("content-range").and_then(|range| range.trim().strip_prefix("bytes */")?.parse().ok());
+    if status.as_u16() == 416 {
+        return match all {
+            Some(all) if offset == all => Ok(()),
+            _ => Err(Failure::new(Exit::Range, format!("-C: there is no byte {offset} ({status})"))),
+        };
+    }
+    let message = format!("-C: the server answered {status} to {}, and nothing was written", shown(head));
+    Err(Failure::new(Exit::HttpStatus, message))
 }
 
 /// The error of the task within one of its reader.

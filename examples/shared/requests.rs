@@ -8,7 +8,7 @@ use crate::exit::{Exit, Failure};
 use crate::values::Header;
 use std::fs;
 use std::path::Path;
-use urlsession::{Certificate, Configuration, Error, Request, RootCertificates};
+use urlsession::{Certificate, Configuration, Error, Request, RootCertificates, Url};
 
 /// `-k` and `--cacert`.
 pub fn trusting(
@@ -45,6 +45,18 @@ pub fn with_headers(mut request: Request, headers: &[Header]) -> Request {
         }
     }
     request
+}
+
+/// Where a file goes whose URL is that of a directory: to its name in it, as curl has it.
+pub fn upload_url(text: &str, path: &Path) -> String {
+    let (Ok(mut url), Some(name)) = (Url::parse(text), path.file_name()) else { return text.to_owned() };
+    if path.as_os_str() == "-" || !url.path().ends_with('/') {
+        return text.to_owned();
+    }
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.pop_if_empty().push(&name.to_string_lossy());
+    }
+    url.into()
 }
 
 /// A small file that an option names.

@@ -39,6 +39,7 @@ mod worker;
 pub mod harness;
 pub mod process;
 pub mod script;
+pub mod tool;
 
 pub use builder::{Admission, Builder};
 pub use certs::{Ca, Certs, ca};
