@@ -27,7 +27,6 @@ pub(crate) use epoll::Poller;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub(crate) use portable::Poller;
 
-// Sending is not used as yet outside of its tests.
 mod bounce;
 pub(crate) mod file;
 #[cfg(any(target_os = "linux", target_os = "android"))]

@@ -136,8 +136,7 @@ impl Partial {
         &self.path
     }
 
-    /// The file itself, for who writes to it past [`write`](Partial::write) and tells so by
-    /// [`written`](Partial::written). Where it stands does not matter.
+    /// The file itself, for those who write parts of it.
     pub(crate) fn file(&self) -> &File {
         &self.file
     }
@@ -262,11 +261,6 @@ impl Partial {
     pub(crate) fn checksum(&self, algorithm: ChecksumAlgorithm) -> Option<Checksum> {
         let all = |hashing: &&Hashing| hashing.hasher.algorithm() == algorithm && hashing.len == self.len;
         self.hashing.iter().find(all).map(|hashing| hashing.hasher.clone().finish())
-    }
-
-    /// So many bytes were written at the end.
-    pub(crate) fn written(&mut self, count: u64) {
-        self.len += count;
     }
 
     /// Takes the room that all of it will need, so that a full disk is noticed now. A file system that

@@ -20,6 +20,7 @@ pub(crate) struct Bounce {
 
 impl Bounce {
     /// Without a buffer as yet.
+    #[cfg(any(test, not(any(target_os = "linux", target_os = "android"))))]
     pub(crate) fn new() -> Bounce {
         Bounce::default()
     }
@@ -30,6 +31,7 @@ impl Bounce {
     }
 
     /// Whether the kernel has no path of its own.
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
     pub(crate) fn is_refused(&self) -> bool {
         true
     }
@@ -65,6 +67,7 @@ impl Bounce {
     }
 
     /// Moves what was received and not drained to the end of a vector. Returns how much it was.
+    #[cfg(test)]
     pub(crate) fn read_out(&mut self, target: &mut Vec<u8>) -> io::Result<usize> {
         let rest = self.buffer.get(self.drained..).unwrap_or_default();
         let count = rest.len();

@@ -111,6 +111,7 @@ impl Splice {
     }
 
     /// Moves what was received and not drained to the end of a vector. Returns how much it was.
+    #[cfg(test)]
     pub(crate) fn read_out(&mut self, target: &mut Vec<u8>) -> io::Result<usize> {
         let count = self.bounce.read_out(target)?;
         match self.pipe.as_mut() {
