@@ -463,7 +463,7 @@ fn the_checksum_is_that_of_the_file() {
     use urlsession::{Checksum, ChecksumAlgorithm};
     let file = resource();
     let scene = Scene::new(file.handler());
-    let right = Checksum::of(ChecksumAlgorithm::Sha256, &file.content());
+    let right = Checksum::of(ChecksumAlgorithm::Sha256, file.content());
     assert_is(&scene.session.download_task(scene.request(4).checksum(right)).wait().unwrap(), &file);
     let wrong = Checksum::of(ChecksumAlgorithm::Sha256, b"");
     let error = scene.session.download_task(scene.request(4).checksum(wrong)).wait().unwrap_err();

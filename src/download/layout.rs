@@ -158,7 +158,7 @@ impl Layout {
 
     /// What is there or on its way, in order.
     fn busy(&self) -> Vec<Range<u64>> {
-        let mut busy: Vec<_> = self.done.iter().cloned().collect();
+        let mut busy = self.done.clone();
         busy.extend(self.parts.iter().map(|part| part.at..part.end).filter(|range| !range.is_empty()));
         busy.sort_by_key(|range| range.start);
         busy
@@ -193,7 +193,7 @@ impl Layout {
         let touched = self.done.get(from..to).unwrap_or_default();
         let start = touched.first().map_or(range.start, |first| first.start.min(range.start));
         let end = touched.last().map_or(range.end, |last| last.end.max(range.end));
-        self.done.splice(from..to, [start..end]);
+        self.done.splice(from..to, std::iter::once(start..end));
     }
 }
 

@@ -184,7 +184,7 @@ impl Downloading {
         let (known, partial) = (self.known.as_ref()?, self.partial.as_ref()?);
         match partial.scattered() {
             Some(ranges) => resume_data(request, known, partial, ranges),
-            None => resume_data(request, known, partial, &[0..partial.len()]),
+            None => resume_data(request, known, partial, &front(partial.len())),
         }
     }
 }
@@ -202,6 +202,11 @@ fn there(facts: &DownloadFacts) -> &[Range<u64>] {
         _ if facts.total.is_none() => &[],
         ranges => ranges,
     }
+}
+
+/// The first bytes of it.
+fn front(len: u64) -> Vec<Range<u64>> {
+    std::iter::once(0..len).collect()
 }
 
 /// How many bytes these are.
@@ -296,7 +301,7 @@ impl Loader {
         }
         let plain = decoder.is_none() && matches!(incoming, Incoming::Http1(_));
         match download.plan(core, plain)? {
-            Some(plan) => self.begin_segments(incoming, head, (plan, events), core),
+            Some(plan) => self.begin_segments(incoming, head, (plan, events.is_some()), core),
             None => self.receive(incoming, head, decoder, Sink::File(events), core),
         }
     }
@@ -455,7 +460,7 @@ impl Downloading {
         let is_scattered = partial.scattered().is_some();
         let (first, layout) = match partial.scattered() {
             Some(ranges) => (partial.len(), Layout::new(total, ranges)),
-            None => (partial.len(), Layout::new(total, &[0..partial.len()])),
+            None => (partial.len(), Layout::new(total, &front(partial.len()))),
         };
         let host = core.context.configuration.get_maximum_connections_per_host().max(1);
         let worth = usize::try_from(total.saturating_sub(layout.bytes()) / WORTH).unwrap_or(usize::MAX);
@@ -476,7 +481,7 @@ impl Downloading {
         let file = partial.file().try_clone().map_err(|error| partial.failed("opening", error))?;
         // From here on the length of the file does not tell what is there.
         if let Some(record) = record.as_deref().filter(|_| !is_scattered) {
-            let there = resume_data(&core.original, known, partial, &[0..partial.len()]);
+            let there = resume_data(&core.original, known, partial, &front(partial.len()));
             let recorded = match there {
                 Some(data) => crate::download::temporary::replace(record, &data.to_bytes()),
                 None => super::segments::removed(record),
@@ -543,7 +548,7 @@ impl Downloading {
         };
         // Behind its end nothing is in the file: how much there is of it, it says itself.
         let most = known.total.unwrap_or(i64::MAX as u64);
-        let Some(data) = resume_data(&core.original, known, partial, &[0..most]) else { return };
+        let Some(data) = resume_data(&core.original, known, partial, &front(most)) else { return };
         // Without a record the download goes on; it only cannot be continued by another process.
         if let Err(error) = crate::download::temporary::replace(&path, &data.to_bytes()) {
             log::warn!("writing {}: {error}", path.display());

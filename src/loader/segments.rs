@@ -32,7 +32,7 @@ use crate::resume::ResumeData;
 use crate::retry::{RetryPolicy, is_transient};
 use crate::sync::atomic::Ordering;
 use crate::sync::{Arc, Instant, Mutex, lock};
-use crate::task::core::{Events, TaskCore};
+use crate::task::core::TaskCore;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, HeaderValue, IF_RANGE, RANGE};
 use std::fs::File;
 use std::ops::Range;
@@ -49,6 +49,8 @@ const RECORD_EVERY: u64 = 4 * 1024 * 1024;
 const PROGRESS: u64 = 64 * 1024;
 /// How long a connection that has nothing to do waits before it looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// How often the last connection may be refused in a row.
+const PAUSES: usize = 4;
 
 /// What the connections of one download share.
 pub(super) struct Segments {
@@ -57,7 +59,8 @@ pub(super) struct Segments {
     resource: Resource,
     /// Where it is recorded what is there.
     record: Option<PathBuf>,
-    events: Option<Arc<dyn Events>>,
+    /// The delegate hears how much is written.
+    is_told: bool,
     head: Arc<ResponseHead>,
     /// How much was there before.
     base: u64,
@@ -91,6 +94,8 @@ struct State {
     refused: bool,
     /// How much was there when all had been refused.
     refused_at: u64,
+    /// How often it was waited since.
+    pauses: usize,
     transactions: Vec<TransactionMetrics>,
     /// How much was there when it was recorded last.
     recorded: u64,
@@ -132,7 +137,7 @@ impl Segments {
         file: File,
         layout: Layout,
         record: Option<PathBuf>,
-        events: Option<Arc<dyn Events>>,
+        is_told: bool,
         head: Arc<ResponseHead>,
         limit: usize,
     ) -> Arc<Segments> {
@@ -147,6 +152,7 @@ impl Segments {
             failure: None,
             refused: false,
             refused_at: base,
+            pauses: 0,
             transactions: Vec::new(),
             recorded: base,
             recording: false,
@@ -155,7 +161,7 @@ impl Segments {
             file: RwLock::new(Some(file)),
             resource,
             record,
-            events,
+            is_told,
             head,
             base,
             begun: Instant::now(),
@@ -247,17 +253,17 @@ impl Segments {
         state.failure = Some(error);
     }
 
-    /// The server has refused the last connection, and served others before: perhaps it took those for
-    /// open still. Then one more is tried, as long as something comes of it.
+    /// The server has refused the last connection, and served others before: perhaps it takes those for
+    /// open still. Then one more is tried after a pause, and a few times more if nothing comes of it.
     fn was_crowded(&self) -> bool {
         let mut state = lock(&self.state);
         let there = state.layout.bytes();
-        let crowded =
-            std::mem::take(&mut state.refused) && there >= state.refused_at.saturating_add(PROGRESS);
-        if crowded {
+        if there >= state.refused_at.saturating_add(PROGRESS) {
             state.refused_at = there;
-            state.limit = 1;
+            state.pauses = 0;
         }
+        let crowded = std::mem::take(&mut state.refused) && there > self.base && state.pauses < PAUSES;
+        state.pauses += usize::from(crowded);
         crowded
     }
 
@@ -393,7 +399,7 @@ impl Loader {
         &mut self,
         incoming: Incoming,
         head: ResponseHead,
-        (plan, events): (Plan, Option<Arc<dyn Events>>),
+        (plan, is_told): (Plan, bool),
         core: &Arc<TaskCore>,
     ) -> Result<Flow> {
         let Plan { resource, file, mut layout, record, answer, connections } = plan;
@@ -405,7 +411,7 @@ impl Loader {
         let Some(head) = core.head() else {
             return Err(Error::new(ErrorKind::Unknown, "a response without a head"));
         };
-        let all = Segments::new(resource, file, layout, record, events, head, connections.saturating_sub(1));
+        let all = Segments::new(resource, file, layout, record, is_told, head, connections.saturating_sub(1));
         log::debug!("task {}: up to {connections} connections", core.id);
         let mut segment = Segment::of(&all, core.id);
         segment.limit = answer.end;
@@ -534,8 +540,10 @@ impl Loader {
     /// Something of a part was received, or nothing.
     pub(super) fn part_progress(&self, core: &Arc<TaskCore>) {
         let parent = core.parent().unwrap_or(core);
-        if let Some(events) = self.segment.as_ref().and_then(|segment| segment.all.events.as_ref()) {
-            parent.tell_written(events);
+        // The delegate is not held here: who lets go of it last runs code of the program.
+        let is_told = self.segment.as_ref().is_some_and(|segment| segment.all.is_told);
+        if let Some(events) = parent.events().filter(|_| is_told) {
+            parent.tell_written(&events);
         }
         parent.moved(self.clock.progress());
     }
@@ -639,8 +647,9 @@ impl Loader {
             return self.start_over(&all, core, verdict.is_none());
         }
         if !complete && all.was_crowded() {
-            all.staff(core);
-            return Ok(Flow::Stay(Step::Segments, Pause::Event));
+            let until = Instant::now() + LOOK_AGAIN;
+            self.clock.next_attempt = Some(until);
+            return Ok(Flow::Stay(Step::Backoff(until), Pause::Event));
         }
         if !complete {
             let lost = || Error::new(ErrorKind::NetworkConnectionLost, "no connection brings the rest");

@@ -101,8 +101,10 @@ impl TaskCore {
     /// Takes a sample if it is time, and tells those whose time has come, or all.
     fn look(self: &Arc<Self>, now: Instant, all: bool) {
         let at = self.nanoseconds(now);
-        let moved = self.counts.moved();
         let mut state = lock(&self.following.state);
+        // Under the lock: of several threads that move data, one that was slower would look like a
+        // transfer that starts over.
+        let moved = self.counts.moved();
         let sampled = all || at >= state.sample_at;
         let mut news = 0;
         if sampled {
