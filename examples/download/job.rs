@@ -107,7 +107,7 @@ impl Job {
                 Some(Message::Interrupted) => self.interrupt(),
                 None => self.running.iter().for_each(|running| running.row.refresh(&running.task.progress())),
             }
-            self.display.sum(&self.session.progress(), self.done, all);
+            self.display.sum(&self.session.progress(), self.done, all, !waiting.is_empty());
         }
         self.display.close();
         if !self.interrupted {
