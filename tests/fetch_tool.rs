@@ -9,13 +9,10 @@ mod support;
 #[allow(dead_code)]
 #[path = "../examples/fetch/args.rs"]
 mod args;
-#[allow(dead_code)]
 #[path = "../examples/shared/exit.rs"]
 mod exit;
-#[allow(dead_code)]
 #[path = "../examples/shared/forms.rs"]
 mod forms;
-#[allow(dead_code)]
 #[path = "../examples/shared/values.rs"]
 mod values;
 

@@ -30,6 +30,8 @@ pub struct Options {
     pub force: bool,
     /// `-j`.
     pub at_once: usize,
+    /// `--segments`.
+    pub segments: usize,
     /// `--sha256`, in hexadecimal digits.
     pub sha256: Option<String>,
     /// `--retry`.
@@ -59,6 +61,9 @@ pub fn parse(args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Comm
             Short('d') | Long("directory") => options.directory = parser.value()?.into(),
             Short('f') | Long("force") => options.force = true,
             Short('j') | Long("jobs") => options.at_once = parser.value()?.parse::<u16>()?.max(1).into(),
+            Short('s') | Long("segments") => {
+                options.segments = parser.value()?.parse::<u8>()?.max(1).into();
+            }
             Long("sha256") => options.sha256 = Some(parser.value()?.string()?),
             Long("retry") => options.retry = parser.value()?.parse()?,
             Long("limit-rate") => {
@@ -83,6 +88,7 @@ impl Default for Options {
             directory: PathBuf::new(),
             force: false,
             at_once: 4,
+            segments: 1,
             sha256: None,
             retry: 3,
             limit_rate: None,

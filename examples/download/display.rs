@@ -66,12 +66,12 @@ impl Display {
         Row { name: name.to_owned(), bar, lines: matches!(self.place, Place::Lines), began: Instant::now() }
     }
 
-    /// How far all of them are, of so many.
-    pub fn sum(&self, progress: &SessionProgress, done: usize, all: usize) {
+    /// How far all of them are, of so many; `waiting`: some have not begun.
+    pub fn sum(&self, progress: &SessionProgress, done: usize, all: usize, waiting: bool) {
         if let Some(bar) = &self.sum {
             bar.set_prefix(format!("{done} of {all} files"));
             // Those that have not begun are not in it, so there is no end to be foreseen.
-            let total = progress.total().filter(|_| progress.finished + progress.tasks == all);
+            let total = progress.total().filter(|_| !waiting);
             let figures =
                 figures(progress.completed(), total, progress.bytes_per_second(), progress.time_left());
             show(bar, total.and(progress.fraction()), figures);

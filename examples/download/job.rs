@@ -57,8 +57,9 @@ impl Job {
     /// The job that the options describe.
     pub fn new(options: Options) -> std::result::Result<Job, Failure> {
         let retry = RetryPolicy::new(options.retry);
-        let configuration =
-            Configuration::ephemeral().retry(retry).maximum_connections_per_host(options.at_once);
+        let configuration = Configuration::ephemeral()
+            .retry(retry)
+            .maximum_connections_per_host(options.at_once.saturating_mul(options.segments));
         let configuration = requests::trusting(configuration, options.insecure, options.cacert.as_deref())?;
         let configuration = requests::without_defaults(configuration, &options.headers);
         configuration.check().map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
@@ -106,7 +107,7 @@ impl Job {
                 Some(Message::Interrupted) => self.interrupt(),
                 None => self.running.iter().for_each(|running| running.row.refresh(&running.task.progress())),
             }
-            self.display.sum(&self.session.progress(), self.done, all);
+            self.display.sum(&self.session.progress(), self.done, all, !waiting.is_empty());
         }
         self.display.close();
         if !self.interrupted {
@@ -147,6 +148,7 @@ impl Job {
         let Some(url) = self.options.urls.get(number) else { return };
         let request = requests::with_headers(Request::get(url), &self.options.headers);
         let mut download = DownloadRequest::new(request).destination(&destination).resumable(true);
+        download = download.segments(self.options.segments);
         if let Some(sha256) = &self.options.sha256 {
             download = download.sha256(sha256);
         }
@@ -264,18 +266,17 @@ impl Running {
         let mut part = OsString::from(&self.destination);
         part.push(".part");
         let part = Path::new(&part);
-        let there = part.metadata().map_or(0, |metadata| metadata.len());
+        // The file's length says nothing: over several connections it has holes.
+        let progress = self.task.progress();
+        let there = if part.exists() { progress.completed() } else { 0 };
         let message = match (failure.exit, there) {
             (Exit::Interrupted, 0) => {
                 format!("interrupted; nothing is there of {}", self.destination.display())
             }
             (_, 0) => return failure,
             (exit, _) => {
-                let of = self
-                    .task
-                    .progress()
-                    .total()
-                    .map_or(String::new(), |total| format!(" of {}", BinaryBytes(total)));
+                let of =
+                    progress.total().map_or(String::new(), |total| format!(" of {}", BinaryBytes(total)));
                 let what = if exit == Exit::Interrupted { "interrupted" } else { &failure.message };
                 format!(
                     "{what}; {}{of} in {}: the same again goes on from there",

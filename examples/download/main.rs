@@ -45,6 +45,8 @@ Output
 
 Transfer
   -j, --jobs N            downloads N files at once, 4 by default
+  -s, --segments N        gets each file over up to N connections, 16 at most,
+                          if the server can send parts of it; 1 by default
       --retry N           tries N times more what may go better then, 3 by
                           default, with growing pauses
       --sha256 HEX        of one URL: a file with another checksum is removed;

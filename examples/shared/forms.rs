@@ -1,5 +1,8 @@
 //! `-F`: the fields of a `multipart/form-data` form, as curl writes them.
 
+// Not every program has a use for all of it.
+#![allow(dead_code)]
+
 use crate::exit::{Exit, Failure};
 use crate::values::Usage;
 use std::fs;

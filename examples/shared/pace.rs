@@ -1,6 +1,9 @@
 //! `--limit-rate`: no more than so many bytes a second, by waiting. Who waits does not read, which
 //! holds back the server or whoever else would send.
 
+// Not every program has a use for all of it.
+#![allow(dead_code)]
+
 use std::io::{self, Read};
 use std::thread;
 use std::time::{Duration, Instant};
