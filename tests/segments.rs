@@ -447,12 +447,12 @@ fn a_suspended_download_reads_from_none_of_its_connections() {
 }
 
 #[test]
-fn a_disk_that_is_full_is_no_file() {
+fn a_directory_that_is_not_there() {
     let file = resource();
     let scene = Scene::new(file.handler());
     let request = DownloadRequest::new(scene.server.url("/")).directory("/nowhere/at/all").segments(3);
     let error = scene.session.download_task(request).wait().unwrap_err();
-    assert_ne!(error.kind(), ErrorKind::Cancelled);
+    assert_eq!(error.kind(), ErrorKind::CannotCreateFile, "{error}");
     assert_eq!(scene.directory.names(), [""; 0]);
 }
 

@@ -155,9 +155,9 @@ mod tests {
         let mut meter = Meter::default();
         let mut rates = Vec::new();
         for tenth in 0..300 {
-            meter.sample(tenth * TENTH, (tenth + 9) / 10 * 1_000_000);
+            meter.sample(tenth * TENTH, tenth.div_ceil(10) * 1_000_000);
             if tenth > 100 {
-                rates.extend(meter.rate(tenth * TENTH, (tenth + 9) / 10 * 1_000_000));
+                rates.extend(meter.rate(tenth * TENTH, tenth.div_ceil(10) * 1_000_000));
             }
         }
         assert!(rates.iter().all(|rate| (700_000.0..1_400_000.0).contains(rate)), "{rates:?}");
