@@ -110,22 +110,33 @@ impl FileSource {
         Ok(self)
     }
 
-    /// Reads the next piece. False when there is no more.
+    /// Reads the next piece, in place of what is in the buffer. False when there is no more.
     pub(crate) fn next(&mut self, buffer: &mut Vec<u8>) -> Result<bool> {
-        buffer.clear();
         if self.left == 0 {
+            buffer.clear();
             return Ok(false);
         }
         let most = if self.left == self.length { FIRST } else { PIECE };
-        let want = self.left.min(most as u64);
-        buffer.reserve_exact(usize::try_from(want).unwrap_or(most));
-        let read = (&mut self.file).take(want).read_to_end(buffer);
-        let count = read.map_err(|error| {
-            let path = self.body.path.display();
-            failed(&format!("reading {path}")).with_source(error)
-        })? as u64;
-        self.left -= count;
+        let want = usize::try_from(self.left).unwrap_or(most).min(most);
+        // What the last piece left in it need not be set to zero again.
+        buffer.reserve_exact(want.saturating_sub(buffer.len()));
+        buffer.resize(want, 0);
+        let mut count = 0;
+        while let Some(room) = buffer.get_mut(count..).filter(|room| !room.is_empty()) {
+            match self.file.read(room) {
+                Ok(0) => break,
+                Ok(read) => count += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    buffer.clear();
+                    let path = self.body.path.display();
+                    return Err(failed(&format!("reading {path}")).with_source(error));
+                }
+            }
+        }
+        self.left -= count as u64;
         if count < want {
+            buffer.clear();
             return Err(self.too_short());
         }
         if self.left == 0 {

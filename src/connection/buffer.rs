@@ -1,6 +1,7 @@
-//! A buffer of received bytes that are taken from its front: ciphertext or plaintext.
+//! Buffers of bytes that are taken from their front: received ones, ciphertext or plaintext, and
+//! ciphertext that is to be sent.
 //!
-//! It knows nothing of sockets. Whoever owns one receives straight into the spare capacity, for
+//! They know nothing of sockets. Whoever owns one receives straight into the spare capacity, for
 //! example with `recv(socket, spare_capacity(buffer.spare(16 * 1024)), flags)` of `rustix`, so no
 //! byte is set to zero before it is received. Taking bytes moves an offset; what remains moves to
 //! the front only when there is no room left behind it.
@@ -96,9 +97,104 @@ impl From<Vec<u8>> for Buffer {
     }
 }
 
+/// Bytes that are to be sent. What its memory once held is written over, so that only memory which is
+/// new to it is set to zero.
+#[cfg(feature = "tls")]
+#[derive(Debug, Default)]
+pub(crate) struct SendBuffer {
+    /// All of it may be written to.
+    storage: Vec<u8>,
+    /// The bytes that are to be sent. Both are zero when there are none.
+    start: usize,
+    end: usize,
+}
+
+#[cfg(feature = "tls")]
+impl SendBuffer {
+    /// An empty buffer that owns no memory yet.
+    pub(crate) const fn new() -> Self {
+        SendBuffer { storage: Vec::new(), start: 0, end: 0 }
+    }
+
+    /// Whether there is nothing to be sent.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.start >= self.end
+    }
+
+    /// How many bytes are to be sent.
+    pub(crate) fn len(&self) -> usize {
+        self.end.saturating_sub(self.start)
+    }
+
+    /// Whether some of what was appended last has been sent and some has not.
+    pub(crate) fn is_begun(&self) -> bool {
+        self.start > 0
+    }
+
+    /// How many bytes of memory the buffer holds on to.
+    pub(crate) fn capacity(&self) -> usize {
+        self.storage.capacity()
+    }
+
+    /// The bytes that are to be sent.
+    pub(crate) fn filled(&self) -> &[u8] {
+        self.storage.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// Room for so many bytes more, with whatever is there. How many of them are to be sent is for
+    /// [`append`](SendBuffer::append) to say.
+    pub(crate) fn room(&mut self, count: usize) -> &mut [u8] {
+        let end = self.end.saturating_add(count);
+        if self.storage.len() < end {
+            self.storage.resize(end, 0);
+        }
+        self.storage.get_mut(self.end..end).unwrap_or_default()
+    }
+
+    /// So many bytes from the front of the [`room`](SendBuffer::room) are to be sent.
+    pub(crate) fn append(&mut self, count: usize) {
+        self.end = self.end.saturating_add(count).min(self.storage.len());
+    }
+
+    /// So many bytes from the front were sent.
+    pub(crate) fn consume(&mut self, count: usize) {
+        self.start = self.start.saturating_add(count);
+        if self.is_empty() {
+            self.start = 0;
+            self.end = 0;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(feature = "tls")]
+    #[test]
+    fn what_is_to_be_sent_is_what_was_appended_and_not_consumed() {
+        let mut buffer = SendBuffer::new();
+        assert!(buffer.is_empty());
+        assert_eq!(buffer.capacity(), 0);
+        buffer.room(8)[..3].copy_from_slice(b"abc");
+        assert!(buffer.is_empty());
+        buffer.append(3);
+        buffer.room(2).copy_from_slice(b"de");
+        buffer.append(2);
+        assert_eq!(buffer.filled(), b"abcde");
+        assert!(!buffer.is_begun());
+        buffer.consume(2);
+        assert!(buffer.is_begun());
+        assert_eq!((buffer.filled(), buffer.len()), (&b"cde"[..], 3));
+        buffer.consume(3);
+        assert!(buffer.is_empty() && !buffer.is_begun());
+        // Its memory is used again as it is.
+        assert_eq!(buffer.room(8), b"abcde\0\0\0");
+        buffer.append(usize::MAX);
+        assert_eq!(buffer.len(), 8);
+        buffer.consume(usize::MAX);
+        assert_eq!(buffer.filled(), b"");
+    }
 
     #[test]
     fn bytes_come_out_in_order() {

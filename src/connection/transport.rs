@@ -6,6 +6,8 @@
 
 use super::buffer::Buffer;
 #[cfg(feature = "tls")]
+use super::buffer::SendBuffer;
+#[cfg(feature = "tls")]
 use super::tls::{Decrypted, Handshake, TlsInfo, TlsSettings, TlsStream};
 use crate::error::{Error, ErrorKind};
 use crate::sync::{Arc, Mutex, lock};
@@ -40,8 +42,8 @@ pub(crate) enum Received {
 pub(crate) enum Written {
     /// So many bytes were taken.
     Bytes(usize),
-    /// The socket has no room.
-    Blocked,
+    /// So many bytes were taken, possibly none, and the socket has no more room.
+    Full(usize),
 }
 
 /// What is known about a connection, for metrics.
@@ -122,8 +124,7 @@ pub(crate) struct Connection {
 struct Tls {
     stream: TlsStream,
     cipher: Buffer,
-    outgoing: Vec<u8>,
-    sent: usize,
+    outgoing: SendBuffer,
     /// The peer said that nothing more comes.
     closed: bool,
 }
@@ -156,8 +157,7 @@ impl Connection {
         self.tls = Some(Box::new(Tls {
             stream: TlsStream::new(settings, host)?,
             cipher: Buffer::new(),
-            outgoing: Vec::new(),
-            sent: 0,
+            outgoing: SendBuffer::new(),
             closed: false,
         }));
         Ok(())
@@ -180,7 +180,7 @@ impl Connection {
                 return Ok(None);
             }
             // What TLS has to say goes out first, and an alert goes out also when it failed.
-            let flushed = flush(&self.socket, &mut tls.outgoing, &mut tls.sent);
+            let flushed = flush(&self.socket, &mut tls.outgoing);
             let _ = step?;
             if !flushed.map_err(|error| lost("sending the TLS handshake", error))? {
                 return Ok(Some(Interest::WRITE));
@@ -302,12 +302,9 @@ impl Connection {
         #[cfg(feature = "tls")]
         if let Some(tls) = self.tls.as_mut() {
             // A little that waits to go out goes with what comes now.
-            let little = tls.sent == 0 && tls.outgoing.len() < SEAL / 8;
-            if !little
-                && !flush(&self.socket, &mut tls.outgoing, &mut tls.sent)
-                    .map_err(|error| lost("sending", error))?
-            {
-                return Ok(Written::Blocked);
+            let little = !tls.outgoing.is_begun() && tls.outgoing.len() < SEAL / 8;
+            if !little && !flush(&self.socket, &mut tls.outgoing).map_err(|error| lost("sending", error))? {
+                return Ok(Written::Full(0));
             }
             let mut taken = 0;
             let mut some: Vec<&[u8]> = Vec::with_capacity(parts.len());
@@ -317,8 +314,8 @@ impl Connection {
                 some.push(part);
             }
             tls.stream.encrypt(&some, &mut tls.outgoing)?;
-            flush(&self.socket, &mut tls.outgoing, &mut tls.sent).map_err(|error| lost("sending", error))?;
-            return Ok(Written::Bytes(taken));
+            let all = flush(&self.socket, &mut tls.outgoing).map_err(|error| lost("sending", error))?;
+            return Ok(if all { Written::Bytes(taken) } else { Written::Full(taken) });
         }
         let sent = match parts {
             [one] => self.socket.send(&[IoSlice::new(one)]),
@@ -329,8 +326,9 @@ impl Connection {
             }
         };
         match sent {
+            Ok(count) if count < parts.iter().map(|part| part.len()).sum() => Ok(Written::Full(count)),
             Ok(count) => Ok(Written::Bytes(count)),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Written::Blocked),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Written::Full(0)),
             Err(error) => Err(lost("sending", error)),
         }
     }
@@ -350,7 +348,7 @@ impl Connection {
         let splice = self.splice.get_or_insert_with(|| Box::new(Splice::new()));
         match splice.send_file(&self.socket, file, offset, len) {
             Ok(count) => Ok(Some(Written::Bytes(count))),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Some(Written::Blocked)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Some(Written::Full(0))),
             // It tells not whether the file or the socket failed.
             Err(error) if is_of_network(&error) => Err(lost("sending", error)),
             Err(error) => Err(Error::new(ErrorKind::RequestBodyFailed, "sending a file").with_source(error)),
@@ -361,8 +359,7 @@ impl Connection {
     pub(crate) fn flush(&mut self) -> Result<bool, Error> {
         #[cfg(feature = "tls")]
         if let Some(tls) = self.tls.as_mut() {
-            return flush(&self.socket, &mut tls.outgoing, &mut tls.sent)
-                .map_err(|error| lost("sending", error));
+            return flush(&self.socket, &mut tls.outgoing).map_err(|error| lost("sending", error));
         }
         Ok(true)
     }
@@ -402,13 +399,24 @@ impl Connection {
         if let Some(tls) = self.tls.as_mut() {
             if tls.outgoing.is_empty() && !tls.closed {
                 tls.stream.close_notify(&mut tls.outgoing);
-                let _ = flush(&self.socket, &mut tls.outgoing, &mut tls.sent);
+                let _ = flush(&self.socket, &mut tls.outgoing);
             }
         }
     }
 
     /// Gives buffers back that hold nothing. Before it waits for long.
     pub(crate) fn release_buffers(&mut self) {
+        self.release_input();
+        #[cfg(feature = "tls")]
+        if let Some(tls) = self.tls.as_mut() {
+            if tls.outgoing.is_empty() && tls.outgoing.capacity() > 4096 {
+                tls.outgoing = SendBuffer::new();
+            }
+        }
+    }
+
+    /// The same for buffers that are received to.
+    pub(crate) fn release_input(&mut self) {
         if self.input.is_empty() && self.input.capacity() > 0 {
             self.buffers.give(self.input.take());
         }
@@ -416,9 +424,6 @@ impl Connection {
         if let Some(tls) = self.tls.as_mut() {
             if tls.cipher.is_empty() && tls.cipher.capacity() > 0 {
                 self.buffers.give(tls.cipher.take());
-            }
-            if tls.outgoing.is_empty() && tls.outgoing.capacity() > 4096 {
-                tls.outgoing = Vec::new();
             }
         }
     }
@@ -442,7 +447,7 @@ impl Connection {
             tls.closed |= matches!(decrypted, Decrypted::PeerClosed);
             if !tls.outgoing.is_empty() {
                 // Answers to key updates. If they cannot go out now, the next write takes them along.
-                let _ = flush(&self.socket, &mut tls.outgoing, &mut tls.sent);
+                let _ = flush(&self.socket, &mut tls.outgoing);
             }
             if count > 0 {
                 return Ok(Received::Bytes(count));
@@ -532,17 +537,17 @@ impl Destination<'_> {
 
 /// Sends pending bytes. True when all are out.
 #[cfg(feature = "tls")]
-fn flush(socket: &Socket, outgoing: &mut Vec<u8>, sent: &mut usize) -> io::Result<bool> {
-    while let Some(rest) = outgoing.get(*sent..).filter(|rest| !rest.is_empty()) {
-        match socket.send(&[IoSlice::new(rest)]) {
-            Ok(count) => *sent += count,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-            Err(error) => return Err(error),
-        }
+fn flush(socket: &Socket, outgoing: &mut SendBuffer) -> io::Result<bool> {
+    if outgoing.is_empty() {
+        return Ok(true);
     }
-    outgoing.clear();
-    *sent = 0;
-    Ok(true)
+    match socket.send(&[IoSlice::new(outgoing.filled())]) {
+        // If it did not take all, it has no more room.
+        Ok(count) => outgoing.consume(count),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+        Err(error) => return Err(error),
+    }
+    Ok(outgoing.is_empty())
 }
 
 fn received(result: io::Result<usize>) -> Result<Received, Error> {

@@ -368,9 +368,14 @@ impl Exchange {
         self.decoder.as_mut()?.take_trailers()
     }
 
-    /// Before it waits for long: buffers that hold nothing are given back.
+    /// Before it waits for long: buffers that hold nothing are given back. A peer that is being sent to
+    /// has room again soon.
     pub(crate) fn rest(&mut self) {
-        self.connection.release_buffers();
+        if self.is_sending() && !self.starved {
+            self.connection.release_input();
+        } else {
+            self.connection.release_buffers();
+        }
     }
 
     /// The exchange is over. Its connection goes to the next one, if it may.

@@ -152,7 +152,10 @@ impl Outgoing {
                     sent += count;
                     self.advance(count);
                 }
-                Written::Blocked => return Ok(Sending::Blocked),
+                Written::Full(count) => {
+                    self.advance(count);
+                    return Ok(Sending::Blocked);
+                }
             }
         }
     }
@@ -170,8 +173,8 @@ impl Outgoing {
         file.check_before(count as u64)?;
         match connection.send_file(handle, offset, count)? {
             None => Ok(Copied::No),
-            Some(Written::Blocked) => Ok(Copied::Blocked),
-            Some(Written::Bytes(count)) => {
+            Some(Written::Full(0)) => Ok(Copied::Blocked),
+            Some(Written::Bytes(count) | Written::Full(count)) => {
                 file.sent(count as u64)?;
                 self.touched = true;
                 self.body_sent += count as u64;

@@ -1,7 +1,7 @@
 //! The client's side of a TLS connection, without its socket (RFC 8446, RFC 5246).
 //!
 //! A [`TlsStream`] takes ciphertext from a [`Buffer`] that its owner received, and appends
-//! ciphertext to a vector that its owner sends, in order. It has no buffers of its own, so a
+//! ciphertext to a [`SendBuffer`] that its owner sends, in order. It has no buffers of its own, so a
 //! connection that waits costs only its keys. It is the one place that knows rustls.
 //!
 //! ```text
@@ -34,7 +34,7 @@ mod tests;
 
 pub(crate) use settings::{Identity, Provider, TlsOptions, TlsSettings, TlsVersion};
 
-use super::buffer::Buffer;
+use super::buffer::{Buffer, SendBuffer};
 use crate::error::{Error, ErrorKind, Result};
 use failure::{Phase, map_error, message};
 use rustls::HandshakeKind;
@@ -159,7 +159,11 @@ impl TlsStream {
 
     /// Runs the handshake as far as `incoming` allows. Takes from `incoming` what it used, and
     /// appends to `outgoing` what is to be sent, also when it fails: an alert for the server.
-    pub(crate) fn handshake(&mut self, incoming: &mut Buffer, outgoing: &mut Vec<u8>) -> Result<Handshake> {
+    pub(crate) fn handshake(
+        &mut self,
+        incoming: &mut Buffer,
+        outgoing: &mut SendBuffer,
+    ) -> Result<Handshake> {
         if self.phase == Phase::Transfer {
             return Ok(Handshake::Done);
         }
@@ -180,7 +184,7 @@ impl TlsStream {
     pub(crate) fn decrypt(
         &mut self,
         incoming: &mut Buffer,
-        outgoing: &mut Vec<u8>,
+        outgoing: &mut SendBuffer,
         sink: &mut Sink<'_>,
     ) -> Result<Decrypted> {
         if self.phase == Phase::Handshake {
@@ -207,7 +211,7 @@ impl TlsStream {
     /// # Errors
     /// [`ErrorKind::NetworkConnectionLost`] before the handshake is done, after
     /// [`close_notify`](Self::close_notify), and when a TLS 1.2 connection has used up its keys.
-    pub(crate) fn encrypt(&mut self, parts: &[&[u8]], outgoing: &mut Vec<u8>) -> Result<()> {
+    pub(crate) fn encrypt(&mut self, parts: &[&[u8]], outgoing: &mut SendBuffer) -> Result<()> {
         if self.phase == Phase::Handshake {
             return Err(self.refused("nothing can be sent before the handshake is done"));
         }
@@ -239,7 +243,7 @@ impl TlsStream {
     ///
     /// What the server sends may still be decrypted. In debug builds rustls 0.23 panics there if it
     /// is damaged, since it wants to send an alert and asserts that `close_notify` is the last.
-    pub(crate) fn close_notify(&mut self, outgoing: &mut Vec<u8>) {
+    pub(crate) fn close_notify(&mut self, outgoing: &mut SendBuffer) {
         if self.phase == Phase::Handshake || self.has_sent_close || self.failure.is_some() {
             return;
         }
@@ -273,7 +277,7 @@ impl TlsStream {
     fn feed(
         &mut self,
         incoming: &mut Buffer,
-        outgoing: &mut Vec<u8>,
+        outgoing: &mut SendBuffer,
         mut sink: Option<&mut Sink<'_>>,
     ) -> Result<Fed> {
         self.check()?;
@@ -344,7 +348,7 @@ impl TlsStream {
         }
     }
 
-    fn encrypt_part(&mut self, plaintext: &[u8], outgoing: &mut Vec<u8>) -> Result<()> {
+    fn encrypt_part(&mut self, plaintext: &[u8], outgoing: &mut SendBuffer) -> Result<()> {
         let records = plaintext.len().div_ceil(MAX_PLAINTEXT);
         if records == 0 {
             return Ok(());
@@ -357,7 +361,7 @@ impl TlsStream {
     fn write(
         &mut self,
         mut room: usize,
-        outgoing: &mut Vec<u8>,
+        outgoing: &mut SendBuffer,
         mut write: impl FnMut(
             &mut WriteTraffic<'_, ClientConnectionData>,
             &mut [u8],
@@ -377,12 +381,11 @@ impl TlsStream {
                     continue;
                 }
                 Ok(ConnectionState::WriteTraffic(mut traffic)) => {
-                    let start = outgoing.len();
-                    outgoing.resize(start + room, 0);
-                    let written = write(&mut traffic, outgoing.get_mut(start..).unwrap_or_default());
-                    outgoing.truncate(start + *written.as_ref().unwrap_or(&0));
-                    match written {
-                        Ok(_) => return Ok(()),
+                    match write(&mut traffic, outgoing.room(room)) {
+                        Ok(written) => {
+                            outgoing.append(written);
+                            return Ok(());
+                        }
                         // Something else is to be sent first, such as a new key.
                         Err(EncryptError::InsufficientSize(size)) if size.required_size > room => {
                             room = size.required_size;
@@ -406,7 +409,7 @@ impl TlsStream {
     }
 
     /// Ends the connection by an error, and takes out what rustls wants to tell the peer about it.
-    fn fail(&mut self, incoming: &mut Buffer, outgoing: &mut Vec<u8>, error: rustls::Error) -> Error {
+    fn fail(&mut self, incoming: &mut Buffer, outgoing: &mut SendBuffer, error: rustls::Error) -> Error {
         while self.connection.wants_write() {
             // As long as there is something to be sent, nothing is parsed.
             match self.connection.process_tls_records(incoming.filled_mut()).state {
@@ -462,11 +465,9 @@ fn record_end(bytes: &[u8], start: usize) -> Option<usize> {
 }
 
 /// Appends what rustls has to say by itself: handshake messages, alerts, key updates.
-fn encode(data: &mut EncodeTlsData<'_, ClientConnectionData>, outgoing: &mut Vec<u8>) {
-    let start = outgoing.len();
+fn encode(data: &mut EncodeTlsData<'_, ClientConnectionData>, outgoing: &mut SendBuffer) {
     if let Err(EncodeError::InsufficientSize(size)) = data.encode(&mut []) {
-        outgoing.resize(start + size.required_size, 0);
-        let written = data.encode(outgoing.get_mut(start..).unwrap_or_default());
-        outgoing.truncate(start + written.unwrap_or(0));
+        let written = data.encode(outgoing.room(size.required_size));
+        outgoing.append(written.unwrap_or(0));
     }
 }

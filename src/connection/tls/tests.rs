@@ -89,7 +89,7 @@ struct Pair {
     client: TlsStream,
     server: ServerConnection,
     incoming: Buffer,
-    outgoing: Vec<u8>,
+    outgoing: SendBuffer,
     /// What the client received.
     received: Vec<u8>,
     is_closed: bool,
@@ -105,7 +105,7 @@ impl Pair {
             client: TlsStream::new(settings, host).expect("a client"),
             server: ServerConnection::new(server.clone()).expect("a server"),
             incoming: Buffer::new(),
-            outgoing: Vec::new(),
+            outgoing: SendBuffer::new(),
             received: Vec::new(),
             is_closed: false,
         }
@@ -123,7 +123,7 @@ impl Pair {
     /// Gives the server what the client has to send. Its complaints travel to the client.
     fn feed_server(&mut self) {
         let bytes = std::mem::take(&mut self.outgoing);
-        let mut rest = bytes.as_slice();
+        let mut rest = bytes.filled();
         while !rest.is_empty() {
             self.server.read_tls(&mut rest).expect("room");
             if self.server.process_new_packets().is_err() {
@@ -185,7 +185,7 @@ impl Pair {
         self.client.encrypt(parts, &mut self.outgoing).expect("a connection to write to");
         let mut heard = Vec::new();
         let bytes = std::mem::take(&mut self.outgoing);
-        let mut rest = bytes.as_slice();
+        let mut rest = bytes.filled();
         while !rest.is_empty() {
             self.server.read_tls(&mut rest).expect("room");
             self.server.process_new_packets().expect("valid records");
@@ -314,7 +314,7 @@ fn parts_share_records() {
     pair.handshake().expect("a handshake");
     let record = |plain: usize| plain + 22;
     let mut cipher_of = |parts: &[&[u8]]| {
-        pair.outgoing.clear();
+        pair.outgoing.consume(usize::MAX);
         pair.client.encrypt(parts, &mut pair.outgoing).expect("records");
         pair.outgoing.len()
     };
@@ -502,10 +502,10 @@ fn damage_is_found_and_stays_an_error() {
             "{error}"
         );
     }
-    assert!(pair.client.encrypt(&[b"x"], &mut Vec::new()).is_err());
+    assert!(pair.client.encrypt(&[b"x"], &mut SendBuffer::new()).is_err());
     // The server is told by an alert.
     assert_ne!(pair.outgoing.len(), 0);
-    pair.server.read_tls(&mut pair.outgoing.as_slice()).expect("room");
+    pair.server.read_tls(&mut pair.outgoing.filled()).expect("room");
     let told = pair.server.process_new_packets().expect_err("an alert");
     assert_eq!(told, rustls::Error::AlertReceived(rustls::AlertDescription::BadRecordMac));
 }
@@ -515,7 +515,7 @@ fn a_message_without_end_is_not_kept_forever() {
     let (_, settings, _) = example();
     let mut client = TlsStream::new(&settings, "example.com").expect("a client");
     let mut incoming = Buffer::new();
-    let mut outgoing = Vec::new();
+    let mut outgoing = SendBuffer::new();
     let _ = client.handshake(&mut incoming, &mut outgoing).expect("a hello");
     // A server hello of 65,000 bytes, in records of one byte.
     let mut message = vec![2, 0, 0xfd, 0xe8];
@@ -817,7 +817,7 @@ fn a_server_that_does_not_speak_tls() {
     ] {
         let mut client = TlsStream::new(&settings, "example.com").expect("a client");
         let mut incoming = Buffer::new();
-        let mut outgoing = Vec::new();
+        let mut outgoing = SendBuffer::new();
         let _ = client.handshake(&mut incoming, &mut outgoing).expect("a hello");
         incoming.extend(reply.as_bytes());
         let error = client.handshake(&mut incoming, &mut outgoing).expect_err("no TLS");
@@ -859,7 +859,7 @@ fn noise_does_no_harm() {
 fn nothing_is_sent_or_received_before_the_handshake() {
     let (_, settings, _) = example();
     let mut client = TlsStream::new(&settings, "example.com").expect("a client");
-    let (mut incoming, mut outgoing) = (Buffer::new(), Vec::new());
+    let (mut incoming, mut outgoing) = (Buffer::new(), SendBuffer::new());
     assert!(client.encrypt(&[b"x"], &mut outgoing).is_err());
     assert!(client.decrypt(&mut incoming, &mut outgoing, &mut |_| true).is_err());
     client.close_notify(&mut outgoing);
