@@ -235,7 +235,7 @@ impl Transfer {
         let Some(offset) = self.offset else { return Ok(()) };
         let start = head.header("content-range").and_then(|range| {
             let (start, _) = range.trim().strip_prefix("bytes ")?.split_once('-')?;
-            start.trim().parse().ok()
+            start.trim().parse::<u64>().ok()
         });
         let message = match (head.status().as_u16(), start) {
             (206, Some(start)) if offset == start => return Ok(()),
@@ -415,8 +415,9 @@ impl Delegate for Transfer {
 /// With `-C`, a status that has no part of the body with it. That there is no more is no failure.
 fn ended_before(offset: u64, head: &ResponseHead) -> Result<(), Failure> {
     let status = head.status();
-    let all =
-        head.header("content-range").and_then(|range| range.trim().strip_prefix("bytes */")?.parse().ok());
+    let all = head
+        .header("content-range")
+        .and_then(|range| range.trim().strip_prefix("bytes */")?.parse::<u64>().ok());
     if status.as_u16() == 416 {
         return match all {
             Some(all) if offset == all => Ok(()),

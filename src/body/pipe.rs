@@ -120,10 +120,15 @@ impl Pipe {
         }
         state.closed = Some(reason.clone());
         state.held = 0;
-        let dropped = (std::mem::take(&mut state.chunks), state.resting.take(), state.waker.take());
+        let dropped = (std::mem::take(&mut state.chunks), state.resting.take());
+        let (hungry, waker) = (std::mem::take(&mut state.hungry), state.waker.take());
         drop(state);
         self.room.notify_all();
         drop(dropped);
+        // A protocol may be waiting for more.
+        if let (true, Some(waker)) = (hungry, waker) {
+            waker.wake();
+        }
     }
 
     /// Takes the next chunk, in exchange for a buffer that is not needed any more. `declared`: how
@@ -136,6 +141,9 @@ impl Pipe {
         spawn: &Spawn,
     ) -> Result<Taken> {
         let mut state = lock(&self.state);
+        if let Some(reason) = &state.closed {
+            return Err(reason.clone());
+        }
         if let Some(Err(error)) = &state.end {
             return Err(error.clone());
         }

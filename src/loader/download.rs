@@ -24,6 +24,11 @@ use http::{Method, StatusCode};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+/// So many parts of a download may come in answer to as many requests, and the next so many if these had
+/// as many bytes. Each takes memory for what is measured of it.
+const PARTS: u64 = 1024;
+const PARTS_OF: u64 = 1024 * 1024;
+
 /// A download as it goes on, over redirects, retries and restarts.
 #[derive(Default)]
 pub(super) struct Downloading {
@@ -42,6 +47,11 @@ pub(super) struct Downloading {
     /// Those that the content of the response has to have that comes next.
     pub(super) integrity: Option<Integrity>,
     restarted: bool,
+    /// The file is one that resume data tells of.
+    reopened: bool,
+    /// How many parts came that were not the last one, and how much there was before them.
+    parts: u64,
+    parts_from: u64,
     /// There was something to go on with, of which the delegate has not heard yet.
     resumes: bool,
     /// Where the answer ends, if it was a part.
@@ -116,6 +126,7 @@ impl Downloading {
         match Partial::reopen(&directory, &facts.file_name, there(facts)) {
             Ok(partial) => {
                 self.known = Some(Known::of(facts));
+                self.reopened = true;
                 Ok(partial)
             }
             // Cleaned away, perhaps with all of the directory. The whole is to be had again.
@@ -171,6 +182,21 @@ impl Downloading {
         let total = self.known.as_ref().and_then(|known| known.total);
         let there = self.partial.as_ref().map_or(0, Partial::len);
         self.page.is_none() && self.asked.is_some() && total.is_some_and(|total| there < total)
+    }
+
+    /// A part has come, and was not the last one. The error if they are too small to come to an end.
+    fn count_part(&mut self) -> Result<()> {
+        let there = self.partial.as_ref().map_or(0, Partial::len);
+        if self.parts == 0 || there.saturating_sub(self.parts_from) >= PARTS_OF {
+            (self.parts, self.parts_from) = (0, there);
+        }
+        self.parts += 1;
+        if self.parts <= PARTS {
+            return Ok(());
+        }
+        let message =
+            format!("{PARTS} parts of the download came, and less than {PARTS_OF} bytes in all of them");
+        Err(Error::new(ErrorKind::BadServerResponse, message))
     }
 
     /// What can be continued later, if it can.
@@ -249,6 +275,8 @@ impl Loader {
             download.options.resume = None;
         }
         download.begin(&core.original, &default)?;
+        // A page that broke off, of a try before this one.
+        download.page = None;
         download.asked = download.offset();
         Ok(!download.is_behind())
     }
@@ -317,8 +345,9 @@ impl Loader {
         }
         if download.is_short() {
             // A server may send less than it was asked for (RFC 9110, section 15.3.7).
+            let counted = download.count_part();
             self.download = Some(download);
-            return Ok(Flow::Go(Step::Prepare));
+            return counted.map(|()| Flow::Go(Step::Prepare));
         }
         if download.page.is_none() && download.is_behind() {
             self.download = Some(download);
@@ -338,7 +367,7 @@ impl Loader {
         if let Some(record) = record {
             let _ = std::fs::remove_file(record_path(&record));
         }
-        if let Some(events) = core.events() {
+        if let Some(events) = core.told_events() {
             let file = file.clone();
             core.tell(events, move |events, core| events.did_finish_downloading(core, &file));
         }
@@ -367,6 +396,13 @@ impl Loader {
         match self.keep_for_later(core) {
             Some(data) => error.with_resume_data(data),
             None => error,
+        }
+    }
+
+    /// The task is over. What nobody can go on with does not stay beside its destination.
+    pub(super) fn end_download(&mut self) {
+        if let Some(Downloading { known: None, partial: Some(partial), .. }) = self.download.as_deref_mut() {
+            partial.discard();
         }
     }
 
@@ -446,9 +482,7 @@ impl Downloading {
         if !head.status.is_success() && (there || self.record().is_some()) {
             return self.page(core);
         }
-        if let Some(partial) = self.partial.as_mut() {
-            partial.cut(0)?;
-        }
+        self.clear(core)?;
         self.note(head, core);
         Ok(0)
     }
@@ -508,14 +542,26 @@ impl Downloading {
         self.segments = None;
         self.known = None;
         self.remember(core);
-        if let Some(partial) = self.partial.as_mut() {
-            partial.cut(0)?;
-        }
+        self.clear(core)?;
         if whole_only {
             self.options.segments = 1;
             return Ok(false);
         }
         Ok(std::mem::replace(&mut self.restarted, true))
+    }
+
+    /// Nothing is left of what there was. A file that resume data tells of is given up: whoever still
+    /// has that must not take another version for the one that it is about.
+    fn clear(&mut self, core: &Arc<TaskCore>) -> Result<()> {
+        let Some(partial) = self.partial.as_mut() else { return Ok(()) };
+        if !std::mem::take(&mut self.reopened) {
+            return partial.cut(0);
+        }
+        partial.discard();
+        let default = core.context.configuration.get_download_directory();
+        self.partial = Some(Partial::create(&self.options, &default)?);
+        self.expected.clear();
+        self.expect_given()
     }
 
     /// A response that is not what was to be downloaded goes to a file of its own.

@@ -346,7 +346,7 @@ impl Audience for Task {
             log::warn!("task {}: a challenge on the thread that would answer it; default handling", core.id);
             return answer(ChallengeDisposition::default());
         }
-        self.0.post(Box::new(move || {
+        self.0.post_aside(Box::new(move || {
             let disposition = if core.is_settled() {
                 ChallengeDisposition::CancelChallenge
             } else {

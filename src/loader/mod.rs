@@ -368,6 +368,7 @@ impl Work for Loader {
         if core.is_resume_wanted() {
             core.set_resume_data(self.keep_for_later(core));
         }
+        self.end_download();
         // Whoever still writes the body learns why nobody takes it.
         let reason = || {
             let outcome = core.outcome().and_then(Result::err).or(self.failure.clone());

@@ -3,7 +3,7 @@
 use super::{Handler, Outcome, Sleeper, TaskCore, Work};
 use crate::engine::events::{Subject, contain};
 use crate::sync::atomic::Ordering;
-use crate::sync::{Arc, lock, thread};
+use crate::sync::{Arc, lock};
 use std::task::Waker;
 
 impl TaskCore {
@@ -111,11 +111,11 @@ impl TaskCore {
         lock(&self.shared).ended
     }
 
-    /// Whether this thread, which runs the task, has come here through a method of its delegate: the
-    /// work cannot go before that has returned.
+    /// Whether this thread, which runs the task, has come here through a method of a delegate: the work
+    /// cannot go before that has returned.
     pub(crate) fn is_run_here(&self) -> bool {
         let shared = lock(&self.shared);
-        self.context.lane.is_inline() && !shared.ended && shared.told_on == Some(thread::current().id())
+        self.context.lane.is_inline() && !shared.ended && shared.is_busy_here()
     }
 
     /// Has the waker woken when the outcome is there.

@@ -69,7 +69,7 @@ impl TaskCore {
         }
         drop(state);
         let core = Arc::clone(self);
-        self.post(Box::new(move || {
+        self.post_aside(Box::new(move || {
             core.within_event(|| handler(&core, true));
         }));
     }
@@ -142,7 +142,8 @@ impl TaskCore {
         self.following.due.store(state.due(), Ordering::Relaxed);
         drop(state);
         if again {
-            self.post_follower(index);
+            let core = Arc::clone(self);
+            self.post_aside(Box::new(move || core.tell_follower(index)));
         }
     }
 }

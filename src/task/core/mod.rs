@@ -310,6 +310,8 @@ struct Shared {
     sent_queued: bool,
     /// The thread on which the delegate is told or asked something.
     told_on: Option<ThreadId>,
+    /// The thread that carries the task on, while it runs what is on an inline lane.
+    posting_on: Option<ThreadId>,
 }
 
 enum Handler {
@@ -381,6 +383,7 @@ impl TaskCore {
                 sent_told: 0,
                 sent_queued: false,
                 told_on: None,
+                posting_on: None,
             }),
             interrupt: Mutex::new(Vec::new()),
             suspended: AtomicBool::new(true),
@@ -657,8 +660,8 @@ impl Drop for TaskCore {
 pub(crate) fn within_own_event() -> Error {
     Error::new(
         ErrorKind::ResourceUnavailable,
-        "waiting for a task inside a method of its own delegate, which would wait for itself; \
-         return from the method first",
+        "waiting for a task inside a method of its own delegate, or on the thread that carries it on, which \
+         would wait for itself; return from the method first",
     )
 }
 

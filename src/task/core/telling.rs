@@ -1,6 +1,6 @@
 //! What the work tells while it runs: the task's handles, and the delegate on its lane.
 
-use super::{Events, PIECE_COST, TaskCore, too_large_error};
+use super::{Events, PIECE_COST, Shared, TaskCore, too_large_error};
 use crate::engine::events::{Event, Subject, contain};
 use crate::error::Error;
 use crate::head::ResponseHead;
@@ -21,6 +21,11 @@ impl TaskCore {
         let events = if self.bypass.load(Ordering::Acquire) { None } else { self.events() };
         self.told.store(events.is_some(), Ordering::Release);
         events
+    }
+
+    /// Whom the rest of the response is told: nobody, if somebody took it in the delegate's place.
+    pub(crate) fn told_events(&self) -> Option<Arc<dyn Events>> {
+        if self.told.load(Ordering::Acquire) { self.events() } else { None }
     }
 
     pub(crate) fn set_current(&self, request: Request) {
@@ -54,8 +59,19 @@ impl TaskCore {
         }));
     }
 
-    /// Runs an event of this task on the delegate lane.
+    /// Runs an event of this task on the delegate lane. For whoever carries the task on: if that means
+    /// here and now, events of other tasks may run here, too, and cannot wait for this one.
     pub(crate) fn post(self: &Arc<Self>, event: Event) {
+        if !self.context.lane.is_inline() {
+            return self.post_aside(event);
+        }
+        lock(&self.shared).posting_on = Some(thread::current().id());
+        self.post_aside(event);
+        lock(&self.shared).posting_on = None;
+    }
+
+    /// The same for others.
+    pub(crate) fn post_aside(self: &Arc<Self>, event: Event) {
         self.context.post(Subject::of(self), event);
     }
 
@@ -190,9 +206,9 @@ impl TaskCore {
         run()
     }
 
-    /// Whether this thread is in such a method.
+    /// Whether this thread is in such a method, or in one that was called while it carries the task on.
     pub(crate) fn is_told_here(&self) -> bool {
-        lock(&self.shared).told_on == Some(thread::current().id()) && !self.claim.is_settled()
+        lock(&self.shared).is_busy_here() && !self.claim.is_settled()
     }
 
     /// How many bytes of memory are on their way to the delegate.
@@ -202,5 +218,13 @@ impl TaskCore {
 
     pub(crate) fn take_collected(&self) -> Vec<u8> {
         std::mem::take(&mut lock(&self.shared).collected)
+    }
+}
+
+impl Shared {
+    /// Whether the task cannot go on before this thread has returned from an event.
+    pub(super) fn is_busy_here(&self) -> bool {
+        let here = Some(thread::current().id());
+        self.told_on == here || self.posting_on == here
     }
 }
