@@ -484,6 +484,19 @@ fn gated(uploads: &Resumable, method: &'static str, gate: &Gate) -> impl Fn(&Rec
     }
 }
 
+/// A server whose first request of some kind waits at a gate, and is not taken up after that: who sent it
+/// has given up.
+fn stuck(uploads: &Resumable, method: &'static str, gate: &Gate) -> impl Fn(&Received) -> Reply + use<> {
+    let (serve, gate, first) = (uploads.handler(), gate.clone(), Mutex::new(true));
+    move |request| {
+        if request.method == method && std::mem::take(&mut *first.lock().unwrap()) {
+            gate.pass();
+            return Reply::status(503).close();
+        }
+        serve(request)
+    }
+}
+
 /// Cancelled in every state; with what it takes to go on, by a session that knows only the bytes.
 #[test]
 fn cancelled_and_resumed() {
@@ -491,7 +504,7 @@ fn cancelled_and_resumed() {
         for (method, kind) in [("HEAD", Kind::Bytes), ("PATCH", Kind::File), ("HEAD", Kind::FromFnChunked)] {
             for produce in [true, false] {
                 let (uploads, gate) = (Resumable::new().then(Mishap::CutAfter(300_000)), Gate::new());
-                let handler = gated(&uploads, method, &gate);
+                let handler = stuck(&uploads, method, &gate);
                 let scene = Scene::with(transport, uploads, handler);
                 let task = scene.task(kind);
                 let waiting = match runner {
@@ -616,7 +629,7 @@ fn time_limits() {
     in_all_ways(|transport, runner| {
         let gate = Gate::new();
         let uploads = Resumable::new().then(Mishap::CutAfter(1000));
-        let handler = gated(&uploads, "PATCH", &gate);
+        let handler = stuck(&uploads, "PATCH", &gate);
         let scene = Scene::with(transport, uploads, handler);
         let silent = Session::new(configuration());
         let short = Duration::from_millis(200);
