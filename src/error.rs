@@ -203,8 +203,8 @@ impl Error {
     }
 
     /// What it takes to go on with a download or an upload that failed, if it can be gone on with.
-    /// `NSURLSessionDownloadTaskResumeData`. The file stays for it: whoever does not want to go on
-    /// removes it.
+    /// `NSURLSessionDownloadTaskResumeData`, `NSURLSessionUploadTaskResumeData`. The file of a download
+    /// stays for it: whoever does not want to go on removes it.
     pub fn resume_data(&self) -> Option<&ResumeData> {
         self.0.resume_data.as_ref()
     }

@@ -268,7 +268,7 @@ fn cut_again_and_again() {
 fn mishaps() {
     use Mishap::*;
     in_all_ways(|transport, runner| {
-        for kind in KINDS {
+        for kind in [Kind::Bytes, Kind::File, Kind::FromFnChunked, Kind::Reader] {
             for mishaps in [
                 vec![LoseAnswer],
                 vec![CutAfter(1000), LoseAnswer],
@@ -380,6 +380,11 @@ fn lies_end_the_upload() {
         let scene = Scene::new(transport, Resumable::new().max_size(1000));
         let error = scene.upload(Kind::FromFn, runner).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::DataLengthExceedsMaximum, "{error}");
+        // Requests without end.
+        let scene = Scene::new(transport, Resumable::new().max_append_size(100));
+        let error = scene.upload(Kind::FromFn, runner).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::BadServerResponse, "{error}");
+        assert_eq!(scene.uploads.log(), ["create!", "query"]);
         // It does not say how far the upload is.
         let uploads = Resumable::new().then(Mishap::CutAfter(1000)).then(Mishap::OffsetSaid("?1".to_owned()));
         let scene = Scene::new(transport, uploads);
@@ -479,6 +484,19 @@ fn gated(uploads: &Resumable, method: &'static str, gate: &Gate) -> impl Fn(&Rec
     }
 }
 
+/// A server whose first request of some kind waits at a gate, and is not taken up after that: who sent it
+/// has given up.
+fn stuck(uploads: &Resumable, method: &'static str, gate: &Gate) -> impl Fn(&Received) -> Reply + use<> {
+    let (serve, gate, first) = (uploads.handler(), gate.clone(), Mutex::new(true));
+    move |request| {
+        if request.method == method && std::mem::take(&mut *first.lock().unwrap()) {
+            gate.pass();
+            return Reply::status(503).close();
+        }
+        serve(request)
+    }
+}
+
 /// Cancelled in every state; with what it takes to go on, by a session that knows only the bytes.
 #[test]
 fn cancelled_and_resumed() {
@@ -486,7 +504,7 @@ fn cancelled_and_resumed() {
         for (method, kind) in [("HEAD", Kind::Bytes), ("PATCH", Kind::File), ("HEAD", Kind::FromFnChunked)] {
             for produce in [true, false] {
                 let (uploads, gate) = (Resumable::new().then(Mishap::CutAfter(300_000)), Gate::new());
-                let handler = gated(&uploads, method, &gate);
+                let handler = stuck(&uploads, method, &gate);
                 let scene = Scene::with(transport, uploads, handler);
                 let task = scene.task(kind);
                 let waiting = match runner {
@@ -611,7 +629,7 @@ fn time_limits() {
     in_all_ways(|transport, runner| {
         let gate = Gate::new();
         let uploads = Resumable::new().then(Mishap::CutAfter(1000));
-        let handler = gated(&uploads, "PATCH", &gate);
+        let handler = stuck(&uploads, "PATCH", &gate);
         let scene = Scene::with(transport, uploads, handler);
         let silent = Session::new(configuration());
         let short = Duration::from_millis(200);
@@ -840,5 +858,23 @@ fn resumed_by_a_reader_of_the_response() {
         let plain = silent.upload_task(scene.request().resumable_upload(false), content());
         plain.resume();
         assert!(plain.cancel_by_producing_resume_data().wait().unwrap().is_none());
+    });
+}
+
+/// The creation is answered by an error of the server, and the upload is complete all the same: that is no
+/// success.
+#[test]
+fn an_error_is_not_taken_for_a_success() {
+    in_all_ways(|transport, runner| {
+        let uploads = Resumable::new();
+        let serve = uploads.handler();
+        let scene = Scene::with(transport, uploads, move |request| {
+            let reply = serve(request);
+            if request.method == "POST" { Reply::status(503) } else { reply }
+        });
+        let error = scene.upload(Kind::Bytes, runner).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::BadServerResponse, "{error}");
+        assert!(error.to_string().contains("503"), "{error}");
+        assert_eq!(scene.uploads.log(), ["create!", "query"]);
     });
 }

@@ -30,6 +30,10 @@ use http::{HeaderMap, StatusCode};
 use std::time::{Duration, Instant, SystemTime};
 use uploading::Stage;
 
+/// How many requests an upload may take to be gone on with: a server that takes a byte at a time is of no
+/// use, and each of them is in the metrics.
+const MOST_REQUESTS: u64 = 10_000;
+
 impl Loader {
     /// Goes on with an upload.
     pub(crate) fn resuming_upload(request: &Request, data: ResumeData) -> Self {
@@ -289,6 +293,15 @@ impl Loader {
         let Some(upload) = self.upload.as_mut() else {
             return Err(Error::new(ErrorKind::Unknown, "a resumable upload that is none"));
         };
+        upload.requests += 1;
+        if upload.requests.saturating_add(upload.requests_to_come(&stage)) > MOST_REQUESTS {
+            return Err(Error::new(
+                ErrorKind::BadServerResponse,
+                format!(
+                    "resumable upload: the server takes so little at once that {MOST_REQUESTS} requests do not do"
+                ),
+            ));
+        }
         self.request = Some(upload.request_to(url, &stage)?);
         upload.stage = stage;
         self.retries.begin_anew();

@@ -14,7 +14,7 @@ use std::time::Duration;
 /// [`completed`](Progress::completed), and of how much, is both directions taken together, as in
 /// `NSProgress`: for a download what was received, for an upload what was sent, and then the response
 /// to it, which as a rule is little. A request that is sent again, after a redirect or because its
-/// connection broke, begins anew.
+/// connection broke, begins anew; a resumable upload goes on where the server is.
 ///
 /// ```
 /// use urlsession::Session;

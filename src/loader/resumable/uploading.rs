@@ -36,6 +36,8 @@ pub(in crate::loader) struct Uploading {
     pub(super) resume: Option<ResumeData>,
     /// It has its answer.
     pub(super) answered: bool,
+    /// How many requests there were to the upload resource.
+    pub(super) requests: u64,
 }
 
 /// What the request that is carried out now is for.
@@ -62,6 +64,7 @@ impl Uploading {
             stage: Stage::Creation,
             resume,
             answered: false,
+            requests: 0,
         }
     }
 
@@ -118,6 +121,17 @@ impl Uploading {
     pub(super) fn can_supply(&self, offset: u64) -> bool {
         let ended = self.machine.as_ref().is_some_and(|machine| machine.total() == Some(offset));
         ended || !self.body.is_spent() || self.rest.as_ref().is_some_and(|(_, at)| *at <= offset)
+    }
+
+    /// How many requests it takes still, if each sends as much as this one.
+    pub(super) fn requests_to_come(&self, stage: &Stage) -> u64 {
+        let total = self.machine.as_ref().and_then(Upload::total);
+        match (stage, total) {
+            (Stage::Append { offset, length: Some(length), .. }, Some(total)) => {
+                total.saturating_sub(*offset) / (*length).max(1)
+            }
+            _ => 0,
+        }
     }
 
     /// Opens the body for an append.
