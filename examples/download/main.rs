@@ -22,9 +22,8 @@ mod requests;
 mod values;
 
 use args::Command;
-use exit::{EXITS, Exit, Failure};
+use exit::{Exit, Failure, code, help, text};
 use job::{Job, Message};
-use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 use values::Usage;
@@ -71,7 +70,7 @@ const GRACE: Duration = Duration::from_secs(3);
 fn main() -> ExitCode {
     let options = match args::parse(std::env::args_os().skip(1)) {
         Ok(Command::Download(options)) => *options,
-        Ok(Command::Help) => return text(&help()),
+        Ok(Command::Help) => return text(&help(HELP)),
         Ok(Command::Version) => {
             return text(concat!("download ", env!("CARGO_PKG_VERSION"), " (urlsession)\n"));
         }
@@ -95,20 +94,4 @@ fn main() -> ExitCode {
         eprintln!("download: {failure}");
         failure.exit
     }))
-}
-
-fn help() -> String {
-    let exits = EXITS.iter().map(|(code, meaning)| format!("  {code:>3}  {meaning}\n"));
-    HELP.to_owned() + &exits.collect::<String>()
-}
-
-fn text(text: &str) -> ExitCode {
-    match std::io::stdout().write_all(text.as_bytes()) {
-        Ok(()) => code(Exit::Success),
-        Err(_) => code(Exit::Write),
-    }
-}
-
-fn code(exit: Exit) -> ExitCode {
-    ExitCode::from(exit as u8)
 }

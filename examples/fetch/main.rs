@@ -29,7 +29,7 @@ mod values;
 mod verbose;
 
 use args::{Command, Options};
-use exit::{EXITS, Exit, Failure};
+use exit::{Exit, Failure, code, help, text};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -133,7 +133,7 @@ const GRACE: Duration = Duration::from_secs(1);
 fn main() -> ExitCode {
     let options = match args::parse(std::env::args_os().skip(1)) {
         Ok(Command::Fetch(options)) => *options,
-        Ok(Command::Help) => return text(&help()),
+        Ok(Command::Help) => return text(&help(HELP)),
         Ok(Command::Version) => return text(concat!("fetch ", env!("CARGO_PKG_VERSION"), " (urlsession)\n")),
         Err(Usage(message)) => {
             eprintln!("fetch: {message}\nfetch: try 'fetch --help'");
@@ -170,11 +170,6 @@ fn run(options: Options) -> Result<Exit, Failure> {
     Ok(job.run(&session))
 }
 
-fn help() -> String {
-    let exits = EXITS.iter().map(|(code, meaning)| format!("  {code:>3}  {meaning}\n"));
-    HELP.to_owned() + &exits.collect::<String>()
-}
-
 fn log_to_stderr(verbose: u8) {
     let level = match verbose {
         0 | 1 => return,
@@ -182,15 +177,4 @@ fn log_to_stderr(verbose: u8) {
         _ => log::LevelFilter::Trace,
     };
     env_logger::Builder::new().filter_module("urlsession", level).init();
-}
-
-fn text(text: &str) -> ExitCode {
-    match output::print(text) {
-        Ok(()) => code(Exit::Success),
-        Err(failure) => code(failure.exit),
-    }
-}
-
-fn code(exit: Exit) -> ExitCode {
-    ExitCode::from(exit as u8)
 }

@@ -5,7 +5,8 @@
 #![allow(dead_code)]
 
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
+use std::process::ExitCode;
 use urlsession::{Error, ErrorKind};
 
 macro_rules! exits {
@@ -49,6 +50,25 @@ exits! {
     Rewind = 65, "the request's body could not be sent again";
     CaCertificates = 77, "--cacert could not be read";
     Interrupted = 130, "interrupted (Ctrl-C)";
+}
+
+/// The codes behind a help text.
+pub fn help(text: &str) -> String {
+    let exits = EXITS.iter().map(|(code, meaning)| format!("  {code:>3}  {meaning}\n"));
+    text.to_owned() + &exits.collect::<String>()
+}
+
+/// Prints a text that was asked for, and ends.
+pub fn text(text: &str) -> ExitCode {
+    match io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => code(Exit::Success),
+        Err(_) => code(Exit::Write),
+    }
+}
+
+/// What the process ends with.
+pub fn code(exit: Exit) -> ExitCode {
+    ExitCode::from(exit as u8)
 }
 
 /// Why a transfer failed: the code, and what to tell the user.

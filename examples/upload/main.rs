@@ -25,8 +25,7 @@ mod send;
 mod values;
 
 use args::Command;
-use exit::{EXITS, Exit};
-use std::io::Write;
+use exit::{Exit, code, help, text};
 use std::process::ExitCode;
 use values::Usage;
 
@@ -70,7 +69,7 @@ The exit code says what went wrong, or 130 for Ctrl-C:
 fn main() -> ExitCode {
     let options = match args::parse(std::env::args_os().skip(1)) {
         Ok(Command::Upload(options)) => *options,
-        Ok(Command::Help) => return text(&help()),
+        Ok(Command::Help) => return text(&help(HELP)),
         Ok(Command::Version) => {
             return text(concat!("upload ", env!("CARGO_PKG_VERSION"), " (urlsession)\n"));
         }
@@ -88,20 +87,4 @@ fn main() -> ExitCode {
             code(failure.exit)
         }
     }
-}
-
-fn help() -> String {
-    let exits = EXITS.iter().map(|(code, meaning)| format!("  {code:>3}  {meaning}\n"));
-    HELP.to_owned() + &exits.collect::<String>()
-}
-
-fn text(text: &str) -> ExitCode {
-    match std::io::stdout().write_all(text.as_bytes()) {
-        Ok(()) => code(Exit::Success),
-        Err(_) => code(Exit::Write),
-    }
-}
-
-fn code(exit: Exit) -> ExitCode {
-    ExitCode::from(exit as u8)
 }

@@ -55,6 +55,11 @@ pub(crate) enum Next {
 impl Source {
     /// Opens a body. `declared` is the length of a stream that does not know its own.
     pub(crate) fn open(body: &Body, declared: Option<u64>, host: &dyn Fn() -> Host) -> Result<Source> {
+        let of_stream = |stream: &Arc<_>| {
+            let Host { waker, spawn } = host();
+            let length = body.declared.or(declared);
+            Source::Stream(StreamSource::new(Arc::clone(stream), length, waker, spawn))
+        };
         Ok(match &body.kind {
             BodyKind::Empty => Source::Bytes(Bytes::new()),
             BodyKind::Bytes(bytes) => Source::Bytes(bytes.clone()),
@@ -62,24 +67,10 @@ impl Source {
                 if file.is_regular()? {
                     Source::File(file.open()?)
                 } else {
-                    let Host { waker, spawn } = host();
-                    Source::Stream(StreamSource::new(
-                        Arc::clone(stream),
-                        body.declared.or(declared),
-                        waker,
-                        spawn,
-                    ))
+                    of_stream(stream)
                 }
             }
-            BodyKind::Stream(stream) => {
-                let Host { waker, spawn } = host();
-                Source::Stream(StreamSource::new(
-                    Arc::clone(stream),
-                    body.declared.or(declared),
-                    waker,
-                    spawn,
-                ))
-            }
+            BodyKind::Stream(stream) => of_stream(stream),
             BodyKind::Parts(parts) => Source::Parts(Parts::open(parts, host())?),
             BodyKind::Asked => return Err(exhausted()),
         })

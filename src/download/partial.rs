@@ -37,6 +37,19 @@ struct Hashing {
 const HASHED: u64 = 4 * 1024 * 1024;
 
 impl Partial {
+    fn new(file: File, path: PathBuf, keep: bool) -> Self {
+        Partial {
+            file,
+            path,
+            len: 0,
+            scattered: Vec::new(),
+            end: None,
+            hashing: Vec::new(),
+            keep,
+            finished: false,
+        }
+    }
+
     /// A new file, where the options say. `default` is the directory if they say nothing.
     pub(crate) fn create(options: &DownloadOptions, default: &Path) -> Result<Self> {
         let failed = |path: &Path, error| {
@@ -54,16 +67,7 @@ impl Partial {
                 temporary::create(directory).map_err(|error| failed(directory, error))?
             }
         };
-        Ok(Partial {
-            file,
-            path,
-            len: 0,
-            scattered: Vec::new(),
-            end: None,
-            hashing: Vec::new(),
-            keep: false,
-            finished: false,
-        })
+        Ok(Partial::new(file, path, false))
     }
 
     /// The file of a download that can be continued by whoever comes next, beside its destination.
@@ -106,16 +110,7 @@ impl Partial {
                 ),
             ));
         }
-        let mut partial = Partial {
-            file,
-            path,
-            len: 0,
-            scattered: Vec::new(),
-            end: None,
-            hashing: Vec::new(),
-            keep: true,
-            finished: false,
-        };
+        let mut partial = Partial::new(file, path, true);
         let there = partial.file.metadata().map_err(|error| partial.failed("looking at", error))?.len();
         let mut ranges: Vec<_> = recorded.iter().map(|range| range.start..range.end.min(there)).collect();
         ranges.retain(|range| !range.is_empty());
