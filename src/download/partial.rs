@@ -93,6 +93,13 @@ impl Partial {
                 ),
             ));
         }
+        // It may have been moved to its destination, or removed, by who had it locked until now.
+        if !temporary::is_at(&file, &path) {
+            return Err(Error::new(
+                ErrorKind::ResourceUnavailable,
+                format!("another download has just finished with {}; try again", path.display()),
+            ));
+        }
         let mut partial =
             Partial { file, path, len: 0, end: None, hashing: Vec::new(), keep: true, finished: false };
         let there = partial.file.metadata().map_err(|error| partial.failed("looking at", error))?.len();
@@ -333,5 +340,29 @@ pub(crate) fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_moved_to_its_destination_is_not_cut() {
+        let (file, path) = temporary::create(&std::env::temp_dir()).expect("a file");
+        let finished = path.with_extension("finished");
+        fs::write(&path, "all of it").expect("room");
+        fs::rename(&path, &finished).expect("another name");
+        // Opened before it was moved, and locked after it.
+        let error = Partial::continued(file, path.clone(), 0).err().expect("it is somebody else's");
+        assert_eq!(error.kind(), ErrorKind::ResourceUnavailable);
+        assert_eq!(fs::read(&finished).expect("the file"), b"all of it");
+        let (other, unnamed) = temporary::create(&std::env::temp_dir()).expect("a file");
+        fs::remove_file(unnamed).expect("a file");
+        fs::write(&path, "of another one").expect("room");
+        assert!(Partial::continued(other, path.clone(), 0).is_err());
+        assert_eq!(fs::read(&path).expect("the file"), b"of another one");
+        fs::remove_file(path).expect("a file");
+        fs::remove_file(finished).expect("a file");
     }
 }

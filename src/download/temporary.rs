@@ -84,6 +84,21 @@ pub(crate) fn lock(file: &File) -> bool {
     true
 }
 
+/// Whether the file is the one of that name, and not one that had it before.
+pub(crate) fn is_at(file: &File, path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let of = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
+        match (file.metadata(), std::fs::symlink_metadata(path)) {
+            (Ok(open), Ok(named)) => of(open) == of(named),
+            _ => false,
+        }
+    }
+    #[cfg(not(unix))]
+    true
+}
+
 fn random() -> u64 {
     RandomState::new().hash_one(std::process::id())
 }
