@@ -6,7 +6,7 @@ use super::{DownloadedFile, temporary};
 use crate::checksum::{Checksum, ChecksumAlgorithm, Hasher, hash_part};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::Splice;
-use crate::sys::file::{lock, open_no_follow, preallocate};
+use crate::sys::file::{is_at, lock, open_no_follow, preallocate};
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::ops::Range;
@@ -108,6 +108,13 @@ impl Partial {
                     "another download is writing to {}; wait for it, or choose another destination",
                     path.display()
                 ),
+            ));
+        }
+        // It may have been moved to its destination, or removed, by who had it locked until now.
+        if !is_at(&file, &path) {
+            return Err(Error::new(
+                ErrorKind::ResourceUnavailable,
+                format!("another download has just finished with {}; try again", path.display()),
             ));
         }
         let mut partial = Partial::new(file, path, true);
@@ -358,5 +365,29 @@ pub(crate) fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_moved_to_its_destination_is_not_cut() {
+        let (file, path) = temporary::create(&std::env::temp_dir()).expect("a file");
+        let finished = path.with_extension("finished");
+        fs::write(&path, "all of it").expect("room");
+        fs::rename(&path, &finished).expect("another name");
+        // Opened before it was moved, and locked after it.
+        let error = Partial::continued(file, path.clone(), 0).err().expect("it is somebody else's");
+        assert_eq!(error.kind(), ErrorKind::ResourceUnavailable);
+        assert_eq!(fs::read(&finished).expect("the file"), b"all of it");
+        let (other, unnamed) = temporary::create(&std::env::temp_dir()).expect("a file");
+        fs::remove_file(unnamed).expect("a file");
+        fs::write(&path, "of another one").expect("room");
+        assert!(Partial::continued(other, path.clone(), 0).is_err());
+        assert_eq!(fs::read(&path).expect("the file"), b"of another one");
+        fs::remove_file(path).expect("a file");
+        fs::remove_file(finished).expect("a file");
     }
 }

@@ -3,9 +3,9 @@
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 /// Makes a file that did not exist, to read and write, for nobody but the user. Fails with
@@ -47,6 +47,15 @@ pub(crate) fn open_without_waiting(path: &Path) -> io::Result<File> {
 pub(crate) fn lock(file: &File) -> bool {
     use rustix::fs::{FlockOperation, flock};
     flock(file, FlockOperation::NonBlockingLockExclusive) != Err(Errno::WOULDBLOCK)
+}
+
+/// Whether the file is the one of that name, and not one that had it before.
+pub(crate) fn is_at(file: &File, path: &Path) -> bool {
+    let of = |metadata: Metadata| (metadata.dev(), metadata.ino());
+    match (file.metadata(), std::fs::symlink_metadata(path)) {
+        (Ok(open), Ok(named)) => of(open) == of(named),
+        _ => false,
+    }
 }
 
 /// Reserves room for the first `len` bytes of the file, whose own length stays what it is. Fails

@@ -59,12 +59,13 @@ impl Progress {
             Some(Err(_)) => Some(End::Failure),
         };
         let counts = &core.counts;
+        let (resumed, received) = counts.resumed_and_received();
         Progress {
             sent: counts.sent(),
             expected_to_send: core.expected_to_send(),
-            received: counts.received(),
+            received,
             expected_to_receive: counts.expected(),
-            resumed: counts.resumed(),
+            resumed,
             has_response: counts.has_response(),
             end,
             rate: if end.is_none() { core.rate() } else { None },

@@ -8,9 +8,11 @@ pub(crate) struct Counts {
     pub(crate) sent: AtomicU64,
     /// Two more than the length of the body that is sent, 1 for unknown; 0 before sending has begun.
     to_send: AtomicU64,
-    pub(crate) received: AtomicU64,
+    /// How much there is of the response's body, with what was there before: one number, so that it
+    /// does not jump where the rest of a download is asked for.
+    there: AtomicU64,
     /// What was there before the task began, which a resumed download continues.
-    pub(crate) resumed: AtomicU64,
+    resumed: AtomicU64,
     /// One more than the number; 0 while there is no response, [`UNKNOWN`] if it does not say.
     pub(crate) expected: AtomicU64,
 }
@@ -34,11 +36,29 @@ impl Counts {
     }
 
     pub(crate) fn received(&self) -> u64 {
-        self.received.load(Ordering::Relaxed)
+        self.resumed_and_received().1
     }
 
     pub(crate) fn resumed(&self) -> u64 {
         self.resumed.load(Ordering::Relaxed)
+    }
+
+    /// What was there before the task began, and what it has received since.
+    pub(crate) fn resumed_and_received(&self) -> (u64, u64) {
+        let resumed = self.resumed();
+        (resumed, self.there.load(Ordering::Relaxed).saturating_sub(resumed))
+    }
+
+    /// How much there is of the response's body.
+    pub(crate) fn there(&self) -> u64 {
+        let (resumed, received) = self.resumed_and_received();
+        resumed.saturating_add(received)
+    }
+
+    /// The body goes on from there.
+    pub(super) fn resume_from(&self, offset: u64) {
+        self.resumed.store(offset, Ordering::Relaxed);
+        self.there.store(offset, Ordering::Relaxed);
     }
 
     /// What this task has moved, in both directions.
@@ -48,7 +68,7 @@ impl Counts {
 
     /// The same with what was there before.
     pub(crate) fn completed(&self) -> u64 {
-        self.moved().saturating_add(self.resumed())
+        self.sent().saturating_add(self.there())
     }
 
     /// The length of the response's body. `None` while there is no response, and if it is not known.
@@ -67,16 +87,39 @@ impl Counts {
     /// A response has begun, and its body has that length.
     pub(crate) fn begin_receiving(&self, expected: Option<u64>) {
         let expected = expected.map_or(UNKNOWN, |count| count.saturating_add(1).min(UNKNOWN - 1));
-        self.received.store(0, Ordering::Relaxed);
+        self.there.store(self.resumed(), Ordering::Relaxed);
         self.expected.store(expected, Ordering::Relaxed);
     }
 
     /// So much of the body was received. Whether that is news.
     pub(crate) fn set_received(&self, received: u64) -> bool {
-        let is_new = self.received() != received;
+        let there = self.resumed().saturating_add(received);
+        let is_new = self.there.load(Ordering::Relaxed) != there;
         if is_new {
-            self.received.store(received, Ordering::Relaxed);
+            self.there.store(there, Ordering::Relaxed);
         }
         is_new
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_goes_on_does_not_jump() {
+        let counts = Counts::default();
+        counts.begin_receiving(Some(100));
+        assert!(counts.set_received(40) && !counts.set_received(40));
+        // The same in two steps, as others may see it.
+        counts.resumed.store(40, Ordering::Relaxed);
+        assert_eq!((counts.there(), counts.completed()), (40, 40));
+        counts.resume_from(40);
+        counts.begin_receiving(Some(60));
+        assert_eq!((counts.resumed_and_received(), counts.completed()), ((40, 0), 40));
+        counts.set_received(60);
+        assert_eq!((counts.resumed_and_received(), counts.there()), ((40, 60), 100));
+        counts.resume_from(0);
+        assert_eq!((counts.resumed_and_received(), counts.completed()), ((0, 0), 0), "it starts over");
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Handler, Outcome, Sleeper, TaskCore, Work};
 use crate::engine::events::{Subject, contain};
+use crate::error::Error;
 use crate::sync::atomic::Ordering;
 use crate::sync::{Arc, lock};
 use std::task::Waker;
@@ -14,7 +15,11 @@ impl TaskCore {
         let metrics = Arc::new(work.end(self));
         lock(&self.shared).metrics = Some(Arc::clone(&metrics));
         if let Some(outcome) = outcome {
-            self.claim.settle(outcome);
+            let left = outcome.as_ref().err().and_then(Error::resume_data).cloned();
+            // Who cancelled just now gets what the error has, which nobody will see.
+            if !self.claim.settle(outcome) && left.is_some() && self.is_resume_wanted() {
+                self.set_resume_data(left);
+            }
         }
         self.claim.finish();
         // Somebody may have taken the work over from the watch, which would keep the task.

@@ -76,7 +76,9 @@ impl<T> Followers<T> {
 
     /// It has run, from that time on. Whether it has to be called again at once.
     pub(crate) fn put_back(&mut self, index: usize, handler: Follow<T>, ran_at: u64) -> bool {
-        let Some(follower) = self.list.get_mut(index) else { return false };
+        // Another one may have come to its place after the end.
+        let gone = |follower: &&mut Follower<T>| follower.handler.is_none();
+        let Some(follower) = self.list.get_mut(index).filter(gone) else { return false };
         follower.handler = Some(handler);
         let again = follower.next == Next::Again;
         follower.next = if again { Next::Queued } else { Next::At(ran_at.saturating_add(follower.interval)) };
@@ -156,5 +158,10 @@ mod tests {
         assert!(followers.is_empty() && followers.take(0).is_none());
         assert!(!followers.put_back(1, running, 1));
         assert_eq!(followers.due(), u64::MAX);
+        let late = || -> Follow<()> { Box::new(|(), _| panic!("it is gone")) };
+        followers.add(Duration::ZERO, Box::new(|(), _| {}));
+        assert!(!followers.put_back(0, late(), 1));
+        assert_eq!(followers.call(0, false), [0]);
+        (followers.take(0).unwrap())(&(), false);
     }
 }

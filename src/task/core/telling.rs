@@ -164,9 +164,10 @@ impl TaskCore {
         }
         self.tell(Arc::clone(events), |events, core| {
             core.telling_written.store(false, Ordering::Release);
-            let total = core.counts.resumed() + core.counts.received();
+            let total = core.counts.there();
             let before = std::mem::replace(&mut lock(&core.shared).told_written, total);
-            let expected = core.counts.expected().map(|expected| core.counts.resumed() + expected);
+            let expected =
+                core.counts.expected().map(|expected| core.counts.resumed().saturating_add(expected));
             if total > before {
                 events.did_write_data(core, total - before, total, expected);
             }
@@ -175,8 +176,7 @@ impl TaskCore {
 
     /// It goes on from there.
     pub(crate) fn resume_from(&self, offset: u64) {
-        self.counts.resumed.store(offset, Ordering::Relaxed);
-        self.counts.received.store(0, Ordering::Relaxed);
+        self.counts.resume_from(offset);
         lock(&self.shared).told_written = offset;
     }
 

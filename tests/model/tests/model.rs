@@ -64,6 +64,10 @@ model! { Sample {
         a_task_of_workers_is_settled_once,
         a_lent_task_is_settled_once,
         cancel_reaches_it_wherever_it_waits,
+        either_is_heard_by_who_listens,
+        the_deadline_of_who_listens_is_kept,
+        what_is_left_behind_is_there_at_the_end,
+        who_follows_hears_of_the_end_once_and_last,
         suspend_and_resume,
         invalidation_comes_after_the_last_task,
         waiting_turns_a_manual_lane,
@@ -75,5 +79,6 @@ model! { Sample {
         the_reader_takes_the_body_from_the_workers,
         cancel_ends_a_read,
         a_reader_that_goes_away,
-        a_suspended_body;
+        a_suspended_body,
+        a_reader_that_listens;
 } }

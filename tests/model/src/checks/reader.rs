@@ -2,7 +2,7 @@
 
 use super::script::{Step, World, context, finish, task};
 use crate::engine::events::Mode as LaneMode;
-use crate::sync::{Arc, thread};
+use crate::sync::{Arc, pick, thread};
 use crate::task::core::{Opened, TaskCore};
 
 const STEPS: [Step; 3] = [Step::Event(0), Step::Receive(1), Step::Body(4)];
@@ -134,6 +134,41 @@ pub fn a_suspended_body() {
         assert!(waiter.join().expect("a waiter"));
         suspender.join().expect("the one who suspends");
     }
+    peer.join().expect("the peer");
+    finish(context);
+    world.assert_ended();
+}
+
+/// A reader whose work waits for an event and for its socket goes on when either is there.
+pub fn a_reader_that_listens() {
+    let (context, world) = (context(LaneMode::Inline, 2), World::new());
+    let (by_event, cancels) = (pick(2) == 0, pick(2) == 0);
+    let core = task(&context, &world, &[Step::Body(1), Step::Listen(0, None)]);
+    if pick(2) == 0 {
+        core.set_priority(1.0);
+    }
+    world.socket.feed(1);
+    let Opened::Streaming = core.open() else { panic!("nobody else reads it") };
+    assert_eq!(core.read(&mut [0; 3]).expect("a byte"), 1);
+    let (told, happens) = (Arc::clone(&core), Arc::clone(&world));
+    let peer = thread::spawn(move || match by_event {
+        true => happens.happen(0, &told),
+        false => happens.socket.feed(1),
+    });
+    let other = Arc::clone(&core);
+    let canceller = thread::spawn(move || {
+        other.suspend();
+        other.resume();
+        if cancels {
+            other.cancel();
+        }
+    });
+    match core.read(&mut [0; 3]) {
+        Ok(count) => assert_eq!(count, 0),
+        Err(_) => assert!(cancels),
+    }
+    core.close_reader();
+    canceller.join().expect("the one who cancels");
     peer.join().expect("the peer");
     finish(context);
     world.assert_ended();

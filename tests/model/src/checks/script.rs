@@ -6,6 +6,7 @@ use crate::engine::pool::Pool;
 use crate::error::{Error, ErrorKind};
 use crate::metrics::TaskMetrics;
 use crate::response::Response;
+use crate::resume::ResumeData;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Arc, Instant, pick, thread};
 use crate::sys::{Interest, Socket, poll_sockets};
@@ -23,6 +24,12 @@ pub(crate) enum Step {
     Ask(usize),
     /// Waits until the time is there. Nobody wakes it.
     Until(Instant),
+    /// Waits until the event has happened or a byte is there, until then at most.
+    Listen(usize, Option<Instant>),
+    /// Says that data has moved.
+    Move,
+    /// Fails, with something to go on with.
+    Fail,
     /// Takes so many bytes from the socket.
     Receive(usize),
     /// Lets others have a turn.
@@ -36,7 +43,7 @@ pub(crate) struct World {
     pub(crate) socket: Arc<Socket>,
     events: [AtomicUsize; 4],
     awaited: [AtomicUsize; 4],
-    ended: AtomicUsize,
+    pub(crate) ended: AtomicUsize,
     reported: AtomicUsize,
 }
 
@@ -116,6 +123,16 @@ impl Script {
                 }
                 Some(Advance::Wait(None))
             }
+            Step::Listen(event, until) => (!self.hears(event, until)).then_some(Advance::Listen(until)),
+            Step::Fail => {
+                let error = Error::new(ErrorKind::NetworkConnectionLost, "the end");
+                Some(Advance::Done(Err(error.with_resume_data(ResumeData))))
+            }
+            Step::Move => {
+                core.moved(Instant::now());
+                core.moved_out(Instant::now());
+                None
+            }
             Step::Until(at) => (Instant::now() < at).then_some(Advance::Wait(Some(at))),
             Step::Yield => {
                 self.steps.pop_front();
@@ -132,6 +149,13 @@ impl Script {
                 }
             },
         }
+    }
+
+    /// Whether what is listened for is there.
+    fn hears(&self, event: usize, until: Option<Instant>) -> bool {
+        self.world.has_happened(event)
+            || self.world.socket.recv(1).is_ok()
+            || until.is_some_and(|until| Instant::now() >= until)
     }
 
     fn received(&mut self, count: usize) {
@@ -164,10 +188,18 @@ impl Work for Script {
         if core.is_suspended() {
             return ReadStep::Wait(None);
         }
-        let Some(&Step::Body(left)) = self.steps.front() else { panic!("read where there is no body") };
-        if left == 0 {
-            return ReadStep::Done(Ok(Response(Bytes::new())));
-        }
+        // A body may be followed by a pause and more of it.
+        let left = loop {
+            match self.steps.front() {
+                None => return ReadStep::Done(Ok(Response(Bytes::new()))),
+                Some(&Step::Body(left)) if left > 0 => break left,
+                Some(&Step::Listen(event, until)) if !self.hears(event, until) => {
+                    return ReadStep::Listen(until);
+                }
+                Some(Step::Body(_) | Step::Listen(..)) => drop(self.steps.pop_front()),
+                Some(step) => panic!("read where there is no body, but {step:?}"),
+            }
+        };
         match self.receive(core, left.min(buffer.len()), mode) {
             None => ReadStep::Park(None),
             Some(Err(error)) => ReadStep::Done(Err(error)),
@@ -179,12 +211,15 @@ impl Work for Script {
     }
 
     fn sources(&self, each: &mut dyn FnMut(&Arc<Socket>, Interest)) {
-        if let Some(Step::Receive(_) | Step::Body(_)) = self.steps.front() {
+        if let Some(Step::Receive(_) | Step::Body(_) | Step::Listen(..)) = self.steps.front() {
             each(&self.world.socket, Interest::READ);
         }
     }
 
-    fn end(self: Box<Self>, _: &Arc<TaskCore>) -> TaskMetrics {
+    fn end(self: Box<Self>, core: &Arc<TaskCore>) -> TaskMetrics {
+        if core.is_resume_wanted() {
+            core.set_resume_data(Some(ResumeData));
+        }
         self.world.ended.fetch_add(1, Ordering::SeqCst);
         TaskMetrics
     }

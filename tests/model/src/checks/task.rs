@@ -166,9 +166,14 @@ pub fn a_lent_task_is_settled_once() {
 pub fn cancel_reaches_it_wherever_it_waits() {
     let (context, world) = (context(LaneMode::Inline, 1), World::new());
     let ticker = Ticker::start(30);
-    for steps in
-        [[Step::Event(0)], [Step::Receive(1)], [Step::Until(Instant::now() + Duration::from_secs(1000))]]
-    {
+    let late = Instant::now() + Duration::from_secs(1000);
+    for steps in [
+        [Step::Event(0)],
+        [Step::Receive(1)],
+        [Step::Until(late)],
+        [Step::Listen(0, None)],
+        [Step::Listen(0, Some(late))],
+    ] {
         let world = World::new();
         let core = task(&context, &world, &steps);
         let canceller = Arc::clone(&core);
@@ -185,6 +190,152 @@ pub fn cancel_reaches_it_wherever_it_waits() {
     }
     drop((ticker, world));
     finish(context);
+}
+
+/// Work that waits for an event and for its socket goes on when either is there, whoever carries it on.
+pub fn either_is_heard_by_who_listens() {
+    let (context, world) = (context(LaneMode::Inline, 2), World::new());
+    let core = task(&context, &world, &[Step::Listen(0, None), Step::Event(1), Step::Listen(2, None)]);
+    let (worked, by_event) = (pick(2) == 0, pick(2) == 0);
+    if worked {
+        core.resume();
+    }
+    let (told, happens) = (Arc::clone(&core), Arc::clone(&world));
+    let peer = thread::spawn(move || {
+        match by_event {
+            true => happens.happen(0, &told),
+            false => happens.socket.feed(1),
+        }
+        happens.happen(1, &told);
+        match by_event {
+            // The first wait may have taken one.
+            true => happens.socket.feed(2),
+            false => happens.happen(2, &told),
+        }
+    });
+    let ticker = Ticker::start(20);
+    let other = Arc::clone(&core);
+    let until = (pick(2) == 0).then(|| Instant::now() + Duration::from_secs(1));
+    let other = thread::spawn(move || drop(other.wait(until)));
+    if !worked && pick(2) == 0 {
+        // Whoever leaves hands it over.
+        drop(core.wait(Some(Instant::now() + Duration::from_secs(2))));
+    } else {
+        assert!(core.wait(None).expect("no limit").is_ok());
+    }
+    completed(&core).expect("success");
+    other.join().expect("a waiter");
+    peer.join().expect("the peer");
+    drop(ticker);
+    finish(context);
+    world.assert_ended();
+}
+
+/// The deadline of who listens is kept, by a worker and by a thread that waits.
+pub fn the_deadline_of_who_listens_is_kept() {
+    let (context, world) = (context(LaneMode::Inline, 2), World::new());
+    let ticker = Ticker::start(40);
+    let at = Instant::now() + Duration::from_secs(5);
+    let core = task(&context, &world, &[Step::Listen(0, Some(at)), Step::Yield, Step::Listen(0, Some(at))]);
+    if pick(2) == 0 {
+        core.resume();
+    }
+    if pick(2) == 0 {
+        drop(core.wait(Some(Instant::now() + Duration::from_secs(2))));
+    }
+    let disturbed = Arc::clone(&core);
+    let disturber = thread::spawn(move || disturbed.set_priority(1.0));
+    assert!(core.wait(None).expect("no limit").is_ok());
+    disturber.join().expect("the one who disturbs");
+    drop(ticker);
+    finish(context);
+    world.assert_ended();
+}
+
+/// Who asks for what a cancelled task leaves behind gets it when the work is gone, wherever it was.
+pub fn what_is_left_behind_is_there_at_the_end() {
+    let (context, world) = (context(LaneMode::Inline, 2), World::new());
+    let core = task(&context, &world, &[Step::Listen(0, None), Step::Receive(2), Step::Event(1), Step::Fail]);
+    if pick(2) == 0 {
+        core.resume();
+    }
+    let (told, happens) = (Arc::clone(&core), Arc::clone(&world));
+    let peer = thread::spawn(move || {
+        happens.happen(0, &told);
+        happens.socket.feed(2);
+        happens.happen(1, &told);
+    });
+    let other = Arc::clone(&core);
+    let lender = thread::spawn(move || drop(other.wait(None)));
+    let cancels = [(); 2].map(|()| {
+        let (core, world) = (Arc::clone(&core), Arc::clone(&world));
+        thread::spawn(move || {
+            core.cancel_to_resume();
+            let error = completed(&core).expect_err("it failed, or was cancelled");
+            assert!(core.has_ended() && world.ended.load(Ordering::SeqCst) == 1, "the work is gone");
+            let left = if error.is_cancelled() { core.resume_data() } else { error.resume_data().cloned() };
+            assert!(left.is_some(), "what it left is there");
+        })
+    });
+    for thread in cancels.into_iter().chain([lender, peer]) {
+        thread.join().expect("a thread");
+    }
+    finish(context);
+    world.assert_ended();
+}
+
+/// Who follows a task is told of its end, once and last, whenever it began to follow, and by one thread
+/// at a time.
+pub fn who_follows_hears_of_the_end_once_and_last() {
+    let mode = match pick(2) {
+        0 => LaneMode::Inline,
+        _ => LaneMode::Serial,
+    };
+    let (context, world) = (context(mode, 2), World::new());
+    let core = task(&context, &world, &[Step::Move, Step::Event(0), Step::Move, Step::Yield, Step::Move]);
+    let (sender, receiver) = shuttle::sync::mpsc::channel();
+    let follow = move |core: &Arc<TaskCore>, sender: shuttle::sync::mpsc::Sender<()>| {
+        let (told, ended) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let handler = move |_: &Arc<TaskCore>, last: bool| {
+            assert_eq!(told.fetch_add(1, Ordering::SeqCst), 0, "one call at a time");
+            thread::yield_now();
+            assert_eq!(ended.load(Ordering::SeqCst), 0, "nothing comes after the end");
+            if last {
+                ended.fetch_add(1, Ordering::SeqCst);
+                sender.send(()).expect("a receiver");
+            }
+            told.fetch_sub(1, Ordering::SeqCst);
+        };
+        core.follow(Duration::ZERO, Box::new(handler));
+    };
+    follow(&core, sender.clone());
+    if pick(2) == 0 {
+        core.resume();
+    }
+    let late = Arc::clone(&core);
+    let follower = thread::spawn(move || follow(&late, sender));
+    let (told, happens) = (Arc::clone(&core), Arc::clone(&world));
+    let peer = thread::spawn(move || happens.happen(0, &told));
+    let canceller = Arc::clone(&core);
+    let cancels = pick(2) == 0;
+    let canceller = thread::spawn(move || {
+        if cancels {
+            canceller.cancel();
+        }
+    });
+    assert!(core.wait(None).expect("no limit").is_ok() || cancels);
+    for thread in [follower, peer, canceller] {
+        thread.join().expect("a thread");
+    }
+    for _ in 0..2 {
+        receiver.recv().expect("an end for each");
+    }
+    assert!(receiver.recv().is_err(), "and no other");
+    while !context.registry.tasks().is_empty() {
+        thread::yield_now();
+    }
+    finish(context);
+    world.assert_ended();
 }
 
 /// Suspending stops it between two steps, and resuming is not forgotten.
