@@ -379,13 +379,13 @@ mod tests {
         fs::write(&path, "all of it").expect("room");
         fs::rename(&path, &finished).expect("another name");
         // Opened before it was moved, and locked after it.
-        let error = Partial::continued(file, path.clone(), 0).err().expect("it is somebody else's");
+        let error = Partial::continued(file, path.clone(), &[]).err().expect("it is somebody else's");
         assert_eq!(error.kind(), ErrorKind::ResourceUnavailable);
         assert_eq!(fs::read(&finished).expect("the file"), b"all of it");
         let (other, unnamed) = temporary::create(&std::env::temp_dir()).expect("a file");
         fs::remove_file(unnamed).expect("a file");
         fs::write(&path, "of another one").expect("room");
-        assert!(Partial::continued(other, path.clone(), 0).is_err());
+        assert!(Partial::continued(other, path.clone(), &[]).is_err());
         assert_eq!(fs::read(&path).expect("the file"), b"of another one");
         fs::remove_file(path).expect("a file");
         fs::remove_file(finished).expect("a file");

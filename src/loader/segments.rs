@@ -325,7 +325,7 @@ impl Segment {
             state.layout.advance(self.owner, count);
             let received = state.layout.bytes().saturating_sub(all.base);
             let counts = &core.parent().map_or(core, |parent| &**parent).counts;
-            counts.received.store(received, Ordering::Relaxed);
+            counts.set_received(received);
             drop(state);
             self.brought += count as u64;
             rest = more;
