@@ -8,7 +8,7 @@ use super::buffer::Buffer;
 #[cfg(feature = "tls")]
 use super::buffer::SendBuffer;
 #[cfg(feature = "tls")]
-use super::tls::{Decrypted, Handshake, TlsInfo, TlsSettings, TlsStream};
+use super::tls::{Decrypted, Handshake, MAX_PLAINTEXT, TlsInfo, TlsSettings, TlsStream};
 use crate::error::{Error, ErrorKind};
 use crate::sync::{Arc, Mutex, lock};
 #[cfg(feature = "tls")]
@@ -22,9 +22,10 @@ use std::net::SocketAddr;
 const INPUT: usize = 64 * 1024;
 /// How many pipes are kept for the next to need one: two descriptors each.
 const PIPES: usize = 4;
-/// How much is encrypted before it is sent: several records a system call.
+/// How much is encrypted before it is sent: several records a system call, in memory that stays in the
+/// processor's caches and that the allocator keeps.
 #[cfg(feature = "tls")]
-const SEAL: usize = 128 * 1024;
+const SEAL: usize = 7 * MAX_PLAINTEXT;
 
 /// What a read brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,6 +12,9 @@ use bytes::Bytes;
 /// How much is sent before a look at what the server says, and at whether anybody still wants it. A
 /// server that reads as fast as we write would take all of a body that it has refused.
 const TURN: usize = 1024 * 1024;
+/// How much of a file the kernel may copy at once: as much as the socket has room for, which has its own
+/// bounds.
+const COPY: usize = 4 * TURN;
 
 /// How far a request has gone out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,7 +172,7 @@ impl Outgoing {
         if rest == 0 {
             return Ok(Copied::No);
         }
-        let count = usize::try_from(rest).unwrap_or(TURN).min(TURN);
+        let count = usize::try_from(rest).unwrap_or(COPY).min(COPY);
         file.check_before(count as u64)?;
         match connection.send_file(handle, offset, count)? {
             None => Ok(Copied::No),

@@ -121,8 +121,8 @@ impl Bounce {
 /// How many bytes the socket takes now without waiting, and possibly more. `WouldBlock` if it has no
 /// room. A socket that has failed has room for finding out.
 ///
-/// A TCP socket is writable when a third of its send buffer is free. A quarter leaves something to
-/// what the kernel adds to the data.
+/// A TCP socket is writable when a third of its send buffer is free. The kernel looks for room before
+/// it adds a segment, and not for what it adds to the data, so a third goes in.
 pub(super) fn send_room(socket: &Socket) -> io::Result<usize> {
     let mut waiting = [PollFd::new(socket, poll_flags(Interest::WRITE))];
     let ready = loop {
@@ -134,7 +134,7 @@ pub(super) fn send_room(socket: &Socket) -> io::Result<usize> {
     if ready == 0 {
         return Err(io::ErrorKind::WouldBlock.into());
     }
-    Ok((socket2::SockRef::from(socket).send_buffer_size()? / 4).max(LEAST))
+    Ok((socket2::SockRef::from(socket).send_buffer_size()? / 3).max(LEAST))
 }
 
 /// What was done before an error is a result; the error comes again if there is reason.
