@@ -66,6 +66,9 @@ pub struct ResumeData {
 }
 
 impl ResumeData {
+    /// No more bytes are stored, nor read.
+    pub(crate) const MOST_BYTES: usize = format::MOST_BYTES;
+
     /// The bytes to store. They are at most a mebibyte, and commonly some hundred bytes long.
     pub fn to_bytes(&self) -> Vec<u8> {
         format::encode(&self.facts)

@@ -201,3 +201,19 @@ fn what_cannot_be_gone_on_with_is_not_left() {
     assert!(error.resume_data().is_none());
     assert_eq!(directory.names(), [""; 0]);
 }
+
+// what is planted in the place of the record of a download is read to its end, which may never come.
+#[cfg(unix)]
+#[test]
+fn a_record_that_is_no_file_is_not_read() {
+    use support::harness::aside;
+    let server = Server::start(|_| Reply::ok("the file"));
+    let directory = Directory::new();
+    let planted = directory.join("file.part.resume");
+    assert!(std::process::Command::new("mkfifo").arg(&planted).status().unwrap().success());
+    let session = Session::new(Configuration::ephemeral());
+    let download = DownloadRequest::new(server.url("/")).destination(directory.join("file")).resumable(true);
+    let task = session.download_task(download);
+    assert_eq!(aside(move || task.wait()).join().unwrap().status(), 200);
+    assert_eq!(directory.names(), ["file"]);
+}

@@ -1,10 +1,10 @@
 //! Names of files that are not finished, and making them.
 
-use crate::sys::file::create_new_private;
+use crate::sys::file::{create_new_private, open_no_follow};
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 /// How an unfinished download ends. Only files with such a name are ever opened to be continued.
@@ -34,6 +34,16 @@ pub(crate) fn create(directory: &Path) -> io::Result<(File, PathBuf)> {
 /// Who may read it is up to the user (`umask`), as for any file that a program makes by that name.
 pub(crate) fn create_shared(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create_new(true).open(path)
+}
+
+/// Reads a file that is there, if it is one and has no more bytes than that.
+pub(crate) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open_no_follow(path)?.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    Ok(bytes)
 }
 
 /// Puts bytes in place of a file, in one step.

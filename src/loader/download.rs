@@ -9,6 +9,7 @@ use crate::checksum::Checksum;
 use crate::download::DownloadOptions;
 use crate::download::layout::Layout;
 use crate::download::partial::{Partial, parent, record_path, settle};
+use crate::download::temporary;
 use crate::error::{Error, ErrorKind, Result};
 use crate::head::ResponseHead;
 use crate::proto::ranges::{AskedRange, RangeAnswer, accepts_ranges, answer_to_range, range_header};
@@ -140,7 +141,7 @@ impl Downloading {
 
     /// A file beside the destination, with a record of what it is a part of.
     fn continued(&mut self, request: &Request, destination: &Path) -> Result<Partial> {
-        let record = std::fs::read(record_path(destination)).ok();
+        let record = temporary::read(&record_path(destination), ResumeData::MOST_BYTES as u64).ok();
         let data = record.and_then(|bytes| match ResumeData::from_bytes(&bytes) {
             Ok(data) => Some(data),
             Err(error) => {
@@ -594,9 +595,14 @@ impl Downloading {
         };
         // Behind its end nothing is in the file: how much there is of it, it says itself.
         let most = known.total.unwrap_or(i64::MAX as u64);
-        let Some(data) = resume_data(&core.original, known, partial, &front(most)) else { return };
-        // Without a record the download goes on; it only cannot be continued by another process.
-        if let Err(error) = crate::download::temporary::replace(&path, &data.to_bytes()) {
+        let data = resume_data(&core.original, known, partial, &front(most));
+        let written = data.map(|data| temporary::replace(&path, &data.to_bytes()));
+        // Without a record the download goes on; it only cannot be continued by another process. One that
+        // is there may be of another version.
+        if !matches!(written, Some(Ok(()))) {
+            let _ = std::fs::remove_file(&path);
+        }
+        if let Some(Err(error)) = written {
             log::warn!("writing {}: {error}", path.display());
         }
     }

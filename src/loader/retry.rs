@@ -105,7 +105,7 @@ impl Loader {
 
     fn may_try_again(&mut self, core: &Arc<TaskCore>) -> bool {
         // What has come of a download since counts as a success: the next failure is another one.
-        let reached = core.counts.resumed() + core.counts.received();
+        let reached = core.counts.there();
         if self.download.is_some() && reached >= self.tries.reached.saturating_add(PROGRESS) {
             self.tries.count = 0;
             self.tries.reached = reached;

@@ -30,7 +30,6 @@ use crate::proto::validator::Validator;
 use crate::request::Request;
 use crate::resume::ResumeData;
 use crate::retry::{RetryPolicy, is_transient};
-use crate::sync::atomic::Ordering;
 use crate::sync::{Arc, Instant, Mutex, lock};
 use crate::task::core::TaskCore;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, HeaderValue, IF_RANGE, RANGE};

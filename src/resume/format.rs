@@ -21,7 +21,7 @@ const MAGIC: &[u8; 8] = b"RESUME\r\n";
 const VERSION: u16 = 1;
 
 /// The most bytes that are read. What the facts allow is less.
-const MOST_BYTES: usize = 1024 * 1024;
+pub(crate) const MOST_BYTES: usize = 1024 * 1024;
 
 const DOWNLOAD: u8 = 1;
 const UPLOAD: u8 = 2;

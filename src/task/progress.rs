@@ -59,12 +59,12 @@ impl Progress {
             Some(Err(_)) => Some(End::Failure),
         };
         let counts = &core.counts;
-        let (resumed, received) = counts.resumed_and_received();
+        let (resumed, received, expected) = counts.body();
         Progress {
             sent: counts.sent(),
             expected_to_send: core.expected_to_send(),
             received,
-            expected_to_receive: counts.expected(),
+            expected_to_receive: expected,
             resumed,
             has_response: counts.has_response(),
             end,

@@ -13,8 +13,9 @@ pub(crate) struct Counts {
     there: AtomicU64,
     /// What was there before the task began, which a resumed download continues.
     resumed: AtomicU64,
-    /// One more than the number; 0 while there is no response, [`UNKNOWN`] if it does not say.
-    pub(crate) expected: AtomicU64,
+    /// How much of it there will be, with what was there before, and one more; 0 while there is no
+    /// response, [`UNKNOWN`] if it does not say.
+    expected: AtomicU64,
 }
 
 const UNKNOWN: u64 = u64::MAX;
@@ -36,22 +37,32 @@ impl Counts {
     }
 
     pub(crate) fn received(&self) -> u64 {
-        self.resumed_and_received().1
+        self.body().1
     }
 
     pub(crate) fn resumed(&self) -> u64 {
         self.resumed.load(Ordering::Relaxed)
     }
 
-    /// What was there before the task began, and what it has received since.
-    pub(crate) fn resumed_and_received(&self) -> (u64, u64) {
+    /// What was there before the task began, what it has received since, and how much that will be in the
+    /// end, if it is known: figures of one moment.
+    pub(crate) fn body(&self) -> (u64, u64, Option<u64>) {
         let resumed = self.resumed();
-        (resumed, self.there.load(Ordering::Relaxed).saturating_sub(resumed))
+        let received = self.there.load(Ordering::Relaxed).saturating_sub(resumed);
+        (resumed, received, self.expected_there().map(|expected| expected.saturating_sub(resumed)))
+    }
+
+    /// How much of the response's body there will be, if it is known.
+    pub(crate) fn expected_there(&self) -> Option<u64> {
+        match self.expected.load(Ordering::Relaxed) {
+            UNKNOWN => None,
+            expected => expected.checked_sub(1),
+        }
     }
 
     /// How much there is of the response's body.
     pub(crate) fn there(&self) -> u64 {
-        let (resumed, received) = self.resumed_and_received();
+        let (resumed, received, _) = self.body();
         resumed.saturating_add(received)
     }
 
@@ -73,10 +84,7 @@ impl Counts {
 
     /// The length of the response's body. `None` while there is no response, and if it is not known.
     pub(crate) fn expected(&self) -> Option<u64> {
-        match self.expected.load(Ordering::Relaxed) {
-            UNKNOWN => None,
-            expected => expected.checked_sub(1),
-        }
+        self.body().2
     }
 
     /// Whether a response has begun.
@@ -86,8 +94,10 @@ impl Counts {
 
     /// A response has begun, and its body has that length.
     pub(crate) fn begin_receiving(&self, expected: Option<u64>) {
-        let expected = expected.map_or(UNKNOWN, |count| count.saturating_add(1).min(UNKNOWN - 1));
-        self.there.store(self.resumed(), Ordering::Relaxed);
+        let resumed = self.resumed();
+        let there = |count: u64| count.saturating_add(resumed).saturating_add(1).min(UNKNOWN - 1);
+        let expected = expected.map_or(UNKNOWN, there);
+        self.there.store(resumed, Ordering::Relaxed);
         self.expected.store(expected, Ordering::Relaxed);
     }
 
@@ -113,13 +123,13 @@ mod tests {
         assert!(counts.set_received(40) && !counts.set_received(40));
         // The same in two steps, as others may see it.
         counts.resumed.store(40, Ordering::Relaxed);
-        assert_eq!((counts.there(), counts.completed()), (40, 40));
+        assert_eq!((counts.body(), counts.completed()), ((40, 0, Some(60)), 40));
         counts.resume_from(40);
         counts.begin_receiving(Some(60));
-        assert_eq!((counts.resumed_and_received(), counts.completed()), ((40, 0), 40));
+        assert_eq!((counts.body(), counts.completed()), ((40, 0, Some(60)), 40));
         counts.set_received(60);
-        assert_eq!((counts.resumed_and_received(), counts.there()), ((40, 60), 100));
+        assert_eq!((counts.body(), counts.there()), ((40, 60, Some(60)), 100));
         counts.resume_from(0);
-        assert_eq!((counts.resumed_and_received(), counts.completed()), ((0, 0), 0), "it starts over");
+        assert_eq!((counts.body(), counts.completed()), ((0, 0, Some(100)), 0), "it starts over");
     }
 }

@@ -166,8 +166,7 @@ impl TaskCore {
             core.telling_written.store(false, Ordering::Release);
             let total = core.counts.there();
             let before = std::mem::replace(&mut lock(&core.shared).told_written, total);
-            let expected =
-                core.counts.expected().map(|expected| core.counts.resumed().saturating_add(expected));
+            let expected = core.counts.expected_there();
             if total > before {
                 events.did_write_data(core, total - before, total, expected);
             }
