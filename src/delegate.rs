@@ -400,7 +400,10 @@ impl DelegateQueue {
     }
 
     /// Whatever thread an event occurs on, at once: a worker, or the thread that waits. The fastest;
-    /// what blocks in there holds up other tasks.
+    /// what blocks in there holds up other tasks. To wait in there for the very task that the thread
+    /// carries on, which may be another one than the event is about, is an error of
+    /// [`ErrorKind::ResourceUnavailable`](crate::ErrorKind::ResourceUnavailable); and to write to the
+    /// [`BodyWriter`](crate::BodyWriter) of that task may block for ever.
     pub fn inline() -> Self {
         DelegateQueue(Lane::new(Mode::Inline))
     }
