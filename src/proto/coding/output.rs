@@ -36,7 +36,7 @@ impl Output<'_> {
 
     /// Lets `write` fill some of the room and say how much it wrote. For decoders that want
     /// initialized memory; they get it in pieces that are still in the cache when they are used.
-    #[cfg(any(feature = "brotli", feature = "zstd", test))]
+    #[cfg(any(feature = "brotli", feature = "zstd"))]
     pub(super) fn fill<R>(&mut self, write: impl FnOnce(&mut [u8]) -> (usize, R)) -> R {
         const PIECE: usize = 64 * 1024;
         match self {
