@@ -10,6 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::sync::{Arc, Condvar, Mutex, MutexGuard, lock};
 use std::collections::VecDeque;
 use std::io::{self, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::PoisonError;
 use std::task::Waker;
 
@@ -124,7 +125,8 @@ impl Pipe {
         let (hungry, waker) = (std::mem::take(&mut state.hungry), state.waker.take());
         drop(state);
         self.room.notify_all();
-        drop(dropped);
+        // The drop of a reader is the user's code, and this is how a task ends.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(dropped)));
         // A protocol may be waiting for more.
         if let (true, Some(waker)) = (hungry, waker) {
             waker.wake();

@@ -187,7 +187,9 @@ mod tests {
     fn bodies() -> [Body; 3] {
         let stream = || Body::from_fn(|| Ok(&b"0123456789"[..]));
         // Ten digits somewhere in this file, as far as it is read: `0123456789`.
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/body/section.rs");
+        let [here, included] =
+            ["", "/../.."].map(|up| format!("{}{up}/src/body/section.rs", env!("CARGO_MANIFEST_DIR")));
+        let path = if std::path::Path::new(&here).exists() { here } else { included };
         let at = include_str!("section.rs").find(concat!("01234", "56789")).expect("the digits") as u64;
         [stream(), Body::bytes("0123456789"), Body::file_range(path, at..at + 10)]
     }

@@ -15,6 +15,14 @@ mod library {
     pub(crate) mod proto;
     pub(crate) mod sync;
 
+    pub(crate) mod local {
+        mod mime;
+
+        pub(crate) fn mime_for_extension(extension: &str) -> Option<&'static str> {
+            mime::for_extension(extension)
+        }
+    }
+
     pub(crate) mod exchange {
         pub(crate) mod http1;
         pub(crate) mod outgoing;
@@ -28,7 +36,7 @@ mod library {
 
 // Where those files expect each other to be, and a script in place of a connection.
 use library::proto::{http1, redirect};
-use library::{body, checksum, error, head, header, proto, sync};
+use library::{body, checksum, error, head, header, local, proto, sync};
 use wire::{connection, sys};
 
 /// What they name of files and requests that are not included.
@@ -41,12 +49,6 @@ mod download {
 mod resume {
     #[derive(Clone)]
     pub struct ResumeData;
-}
-
-mod local {
-    pub(crate) fn mime_for_extension(_: &str) -> Option<&'static str> {
-        None
-    }
 }
 
 mod check_chunked;

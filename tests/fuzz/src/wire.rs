@@ -85,7 +85,7 @@ pub mod connection {
 
         pub enum Written {
             Bytes(usize),
-            Blocked,
+            Full(usize),
         }
 
         pub struct Connection {
@@ -240,6 +240,8 @@ pub mod connection {
             }
 
             pub fn release_buffers(&mut self) {}
+
+            pub fn release_input(&mut self) {}
         }
     }
 }
