@@ -50,9 +50,8 @@ pub(super) struct Downloading {
     restarted: bool,
     /// The file is one that resume data tells of.
     reopened: bool,
-    /// How many parts came that were not the last one, and how much there was before them.
-    parts: u64,
-    parts_from: u64,
+    /// The parts that came and were not the last one.
+    parts: Parts,
     /// There was something to go on with, of which the delegate has not heard yet.
     resumes: bool,
     /// Where the answer ends, if it was a part.
@@ -185,21 +184,6 @@ impl Downloading {
         self.page.is_none() && self.asked.is_some() && total.is_some_and(|total| there < total)
     }
 
-    /// A part has come, and was not the last one. The error if they are too small to come to an end.
-    fn count_part(&mut self) -> Result<()> {
-        let there = self.partial.as_ref().map_or(0, Partial::len);
-        if self.parts == 0 || there.saturating_sub(self.parts_from) >= PARTS_OF {
-            (self.parts, self.parts_from) = (0, there);
-        }
-        self.parts += 1;
-        if self.parts <= PARTS {
-            return Ok(());
-        }
-        let message =
-            format!("{PARTS} parts of the download came, and less than {PARTS_OF} bytes in all of them");
-        Err(Error::new(ErrorKind::BadServerResponse, message))
-    }
-
     /// What can be continued later, if it can.
     fn resume_data(&self, request: &Request) -> Option<ResumeData> {
         if !self.begun {
@@ -213,6 +197,31 @@ impl Downloading {
             Some(ranges) => resume_data(request, known, partial, ranges),
             None => resume_data(request, known, partial, &front(partial.len())),
         }
+    }
+}
+
+/// The parts of a download that were smaller than what was asked for.
+#[derive(Default)]
+pub(super) struct Parts {
+    count: u64,
+    /// How much there was before them.
+    from: u64,
+}
+
+impl Parts {
+    /// One more has come, of a download of which so much is there. The error if they are too small to
+    /// come to an end.
+    pub(super) fn count(&mut self, there: u64) -> Result<()> {
+        if self.count == 0 || there.saturating_sub(self.from) >= PARTS_OF {
+            (self.count, self.from) = (0, there);
+        }
+        self.count += 1;
+        if self.count <= PARTS {
+            return Ok(());
+        }
+        let message =
+            format!("{PARTS} parts of the download came, and less than {PARTS_OF} bytes in all of them");
+        Err(Error::new(ErrorKind::BadServerResponse, message))
     }
 }
 
@@ -346,7 +355,8 @@ impl Loader {
         }
         if download.is_short() {
             // A server may send less than it was asked for (RFC 9110, section 15.3.7).
-            let counted = download.count_part();
+            let there = download.partial.as_ref().map_or(0, Partial::len);
+            let counted = download.parts.count(there);
             self.download = Some(download);
             return counted.map(|()| Flow::Go(Step::Prepare));
         }

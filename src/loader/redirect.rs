@@ -33,7 +33,8 @@ impl Loader {
             self.leave(incoming, core);
             return Ok(Flow::Go(step));
         }
-        if !head.status.is_redirection() {
+        // Nobody is asked about a redirect of a part: the delegate knows the task's own connection only.
+        if !head.status.is_redirection() || self.segment.is_some() {
             return self.begin_response(incoming, head, core);
         }
         let request = self.request(core);

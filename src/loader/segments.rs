@@ -18,6 +18,7 @@
 //! read or written.
 
 use super::body::Sink;
+use super::download::Parts;
 use super::incoming::Incoming;
 use super::{Flow, Loader, Pause, Step};
 use crate::download::layout::Layout;
@@ -88,6 +89,8 @@ struct State {
     verdict: Option<Verdict>,
     /// The server does not do ranges after all.
     whole_only: bool,
+    /// The parts that were smaller than what was asked for.
+    small: Parts,
     /// Why a connection was given up last, and whether the server has refused it.
     failure: Option<Error>,
     refused: bool,
@@ -148,6 +151,7 @@ impl Segments {
             idle: None,
             verdict: None,
             whole_only: false,
+            small: Parts::default(),
             failure: None,
             refused: false,
             refused_at: base,
@@ -516,6 +520,11 @@ impl Loader {
             }
             RangeAnswer::Continue { length, .. } => {
                 segment.limit = first.saturating_add(length);
+                if segment.limit < end {
+                    let mut state = lock(&all.state);
+                    let there = state.layout.bytes();
+                    state.small.count(there)?;
+                }
                 self.receive(incoming, head, None, Sink::Part, core)
             }
             RangeAnswer::StartOver => {

@@ -1,0 +1,77 @@
+//! Downloads over several connections, and what went wrong with them once.
+#![cfg(feature = "tls")]
+
+mod support;
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use support::harness::configuration;
+use support::{At, Directory, Fault, Gate, Quirk, Received, Reply, Resource, Server};
+use urlsession::{
+    Delegate, DownloadRequest, ErrorKind, RedirectDecision, Request, ResponseHead, Session, TaskEvent,
+};
+
+const LENGTH: usize = 4 << 20;
+
+fn resource() -> Resource {
+    Resource::pattern(LENGTH).etag("\"v1\"")
+}
+
+/// Who brings a part follows nobody elsewhere: of a redirect the delegate is asked, which knows of the
+/// task's own connection only.
+#[test]
+fn no_part_is_redirected_past_the_delegate() {
+    #[derive(Default)]
+    struct Refusing(Mutex<Vec<String>>);
+
+    impl Delegate for Refusing {
+        fn will_redirect(&self, _: &TaskEvent<'_>, _: &ResponseHead, next: Request) -> RedirectDecision {
+            self.0.lock().unwrap().push(next.get_url().map(ToString::to_string).unwrap_or_default());
+            RedirectDecision::Stop
+        }
+    }
+
+    let elsewhere = Server::start(|_: &Received| Reply::status(500));
+    let gate = Gate::new();
+    let hold = Fault::GateAt(At::After(1000), gate.clone());
+    let file = resource().fault_in(..1, hold);
+    let (answers, to) = (file.clone(), elsewhere.url("/file"));
+    let refused = std::sync::Arc::new(AtomicUsize::new(0));
+    let (seen, open) = (refused.clone(), gate.clone());
+    let server = Server::start(move |request: &Received| {
+        if request.header("range").is_none() {
+            return answers.answer(request);
+        }
+        if seen.fetch_add(1, Ordering::SeqCst) == 0 {
+            open.open();
+        }
+        Reply::status(302).header("Location", &to)
+    });
+    let directory = Directory::new();
+    let session = Session::new(configuration().download_directory(directory.path()));
+    let task = session.download_task(DownloadRequest::new(server.url("/file")).segments(3));
+    task.set_delegate(Refusing::default());
+    let response = task.wait().unwrap();
+    assert_eq!(std::fs::read(response.body().path()).unwrap(), file.content());
+    assert!(refused.load(Ordering::SeqCst) > 0);
+    assert_eq!(elsewhere.accepted(), 0, "nobody was to go there");
+    session.invalidate_and_cancel();
+}
+
+/// A server that answers each request with a byte or two would be asked for ever, and each request is
+/// remembered in the metrics.
+#[test]
+fn parts_that_are_too_small_are_given_up() {
+    let gate = Gate::new();
+    let file = resource().quirk_in(1.., Quirk::AtMost(2));
+    let file = file.fault_in(..1, Fault::GateAt(At::After(1000), gate));
+    let server = Server::start(file.handler());
+    let directory = Directory::new();
+    let session = Session::new(configuration().download_directory(directory.path()));
+    let task = session.download_task(DownloadRequest::new(server.url("/file")).segments(3));
+    let error = task.wait().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BadServerResponse, "{error}");
+    assert!(error.to_string().contains("parts of the download"), "{error}");
+    assert!(file.served().len() < 1100, "{}", file.served().len());
+    session.invalidate_and_cancel();
+}
