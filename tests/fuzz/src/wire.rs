@@ -231,7 +231,12 @@ pub mod connection {
                 ))
             }
 
-            pub fn send_file(&mut self, _: &std::fs::File, _: u64, _: usize) -> Result<Option<Written>, Error> {
+            pub fn send_file(
+                &mut self,
+                _: &std::fs::File,
+                _: u64,
+                _: usize,
+            ) -> Result<Option<Written>, Error> {
                 Ok(None)
             }
 
