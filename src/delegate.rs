@@ -17,7 +17,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Is told what happens to the tasks of a session, and decides where there is something to decide.
-/// `URLSessionDelegate`, `URLSessionTaskDelegate` and `URLSessionDataDelegate` in one.
+/// `URLSessionDelegate`, `URLSessionTaskDelegate`, `URLSessionDataDelegate` and
+/// `URLSessionDownloadDelegate` in one.
 ///
 /// All methods have defaults. A task's own delegate ([`Task::set_delegate`]) comes first; what it
 /// does not implement falls through to the session's. Methods run one at a time on the session's

@@ -128,7 +128,7 @@ pub use resolver::Resolver;
 pub use response::Response;
 pub use resume::ResumeData;
 pub use retry::RetryPolicy;
-pub use session::{Session, SessionBuilder, Tasks, delete, get, head, post, put};
+pub use session::{Session, SessionBuilder, Tasks, delete, download, get, head, post, put};
 pub use storage::{CachedResponse, StoragePolicy};
 pub use task::{
     Any, AnyTask, BodyReader, Data, DataTask, Download, DownloadTask, Pending, Progress, SessionProgress,

@@ -5,7 +5,7 @@ use crate::configuration::Configuration;
 use crate::connection::idle::Origins;
 use crate::connection::resolve::Names;
 use crate::delegate::{Chain, Delegate, DelegateQueue};
-use crate::download::DownloadRequest;
+use crate::download::{DownloadRequest, DownloadedFile};
 use crate::engine::events::Subject;
 use crate::error::Result;
 use crate::loader::Loader;
@@ -473,6 +473,21 @@ shorthand! {
     head = head;
     /// DELETEs a URL on the shared session and waits for the response.
     delete = delete;
+}
+
+/// Downloads a URL to a file, on the shared session, and waits until it is there. It is a temporary file,
+/// or one at the [`destination`](DownloadRequest::destination) of the download.
+///
+/// ```
+/// let file = urlsession::download("data:,hello")?.error_for_status()?.into_body();
+/// assert_eq!(file.len(), 5);
+/// # Ok::<(), urlsession::Error>(())
+/// ```
+///
+/// # Errors
+/// Whatever kept the file from being complete. An error status is a response, not an error.
+pub fn download(download: impl Into<DownloadRequest>) -> Result<Response<DownloadedFile>> {
+    Session::shared().download_task(download).wait()
 }
 
 /// POSTs a body to a URL on the shared session and waits for the response.

@@ -704,8 +704,14 @@ impl Loader {
             }
         }
         let (Some(segment), Some(parent)) = (self.segment.take(), core.parent()) else { return };
+        // What failed outside of its work, or by a panic, would only do so again.
+        let broke = match core.outcome() {
+            Some(outcome) => outcome.is_err_and(|error| !error.is_cancelled()),
+            None => self.failure.is_none(),
+        };
         {
             let mut state = lock(&segment.all.state);
+            state.limit = state.limit.saturating_sub(usize::from(broke));
             state.layout.release(core.id);
             state.transactions.append(&mut self.transactions);
             state.alive = state.alive.saturating_sub(1);

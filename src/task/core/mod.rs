@@ -310,8 +310,9 @@ struct Shared {
     sent_queued: bool,
     /// The thread on which the delegate is told or asked something.
     told_on: Option<ThreadId>,
-    /// The thread that carries the task on, while it runs what is on an inline lane.
-    posting_on: Option<ThreadId>,
+    /// The threads that carry the task on, while they run what is on an inline lane: with several
+    /// connections there are several.
+    posting_on: Vec<ThreadId>,
 }
 
 enum Handler {
@@ -383,7 +384,7 @@ impl TaskCore {
                 sent_told: 0,
                 sent_queued: false,
                 told_on: None,
-                posting_on: None,
+                posting_on: Vec::new(),
             }),
             interrupt: Mutex::new(Vec::new()),
             suspended: AtomicBool::new(true),
@@ -534,13 +535,14 @@ impl TaskCore {
             shared.suspended_for += now.saturating_duration_since(since);
             self.resumed.store(true, Ordering::Release);
         }
-        self.suspended.store(false, Ordering::Release);
         let children = shared.children.clone();
-        drop(shared);
-        for child in children {
+        // Before they can see that they are not suspended any more: the idle time of each begins anew.
+        for child in &children {
             child.resumed.store(true, Ordering::Release);
-            child.wake();
         }
+        self.suspended.store(false, Ordering::Release);
+        drop(shared);
+        children.iter().for_each(TaskCore::wake);
         if let Some(alone) = alone {
             self.context.flow.begin(now, alone);
         }

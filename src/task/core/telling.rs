@@ -65,9 +65,13 @@ impl TaskCore {
         if !self.context.lane.is_inline() {
             return self.post_aside(event);
         }
-        lock(&self.shared).posting_on = Some(thread::current().id());
+        let here = thread::current().id();
+        lock(&self.shared).posting_on.push(here);
         self.post_aside(event);
-        lock(&self.shared).posting_on = None;
+        let posting_on = &mut lock(&self.shared).posting_on;
+        if let Some(at) = posting_on.iter().position(|thread| *thread == here) {
+            posting_on.swap_remove(at);
+        }
     }
 
     /// The same for others.
@@ -223,7 +227,7 @@ impl TaskCore {
 impl Shared {
     /// Whether the task cannot go on before this thread has returned from an event.
     pub(super) fn is_busy_here(&self) -> bool {
-        let here = Some(thread::current().id());
-        self.told_on == here || self.posting_on == here
+        let here = thread::current().id();
+        self.told_on == Some(here) || self.posting_on.contains(&here)
     }
 }
