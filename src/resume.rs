@@ -45,8 +45,8 @@ use url::Url;
 /// The bytes hold **no credentials**: user name and password of the URL, `Authorization`,
 /// `Proxy-Authorization`, cookies and every header whose value is marked
 /// [sensitive](http::HeaderValue::set_sensitive) stay behind, and so do headers that are about one
-/// connection or one message, such as `Host` and `Content-Length`. Set them anew if a
-/// transfer read from bytes needs them. The URL's query and all other headers are kept: where those
+/// connection or one message, such as `Host` and `Content-Length`. Set them anew, by
+/// [`map_request`](ResumeData::map_request), if a transfer read from bytes needs them. The URL's query and all other headers are kept: where those
 /// are secret, so are the bytes. The partial file's directory, timeouts and the body of an upload
 /// are not in the bytes either.
 ///
@@ -111,6 +111,31 @@ impl ResumeData {
     /// Whether it is of an upload, and not of a download.
     pub fn is_upload(&self) -> bool {
         matches!(self.facts, Facts::Upload(_))
+    }
+
+    /// Changes the request that goes on: for credentials and whatever else is not in the bytes, such as
+    /// time limits. Its URL, its method and the body of an upload stay what they are.
+    ///
+    /// The credentials go to [`url`](ResumeData::url), which is to be looked at first if the bytes may be
+    /// somebody else's.
+    ///
+    /// ```no_run
+    /// use urlsession::{Body, ResumeData, Session};
+    ///
+    /// let data = ResumeData::from_bytes(&std::fs::read("film.resume")?)?;
+    /// let data = data.map_request(|request| request.bearer_auth("token"));
+    /// Session::shared().upload_task_with_resume_data(data, Body::file("film.mp4")).wait()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn map_request(mut self, change: impl FnOnce(Request) -> Request) -> Self {
+        let before = self.to_request();
+        let mut request = change(before.clone());
+        request.url = before.url;
+        request.method = before.method;
+        request.body = before.body;
+        self.request = Some(request);
+        self
     }
 }
 

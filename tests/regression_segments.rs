@@ -78,6 +78,26 @@ fn parts_that_are_too_small_are_given_up() {
     session.invalidate_and_cancel();
 }
 
+/// A server that answers no ranges, though its first answer looks like it, is none whose resource changes.
+#[test]
+fn who_refuses_every_range_sends_the_whole() {
+    for status in [416, 412] {
+        let gate = Gate::new();
+        let file = resource().quirk_in(1.., Quirk::Status(status));
+        let file = file.fault_in(..1, Fault::GateAt(At::After(1000), gate.clone()));
+        let server = Server::start(file.handler());
+        let directory = Directory::new();
+        let session = Session::new(configuration().download_directory(directory.path()));
+        let task = session.download_task(DownloadRequest::new(server.url("/file")).segments(3));
+        task.resume();
+        eventually("a part that is refused", || file.served().len() > 1);
+        gate.open();
+        let response = task.wait().unwrap();
+        assert_eq!(std::fs::read(response.body().path()).unwrap(), file.content());
+        session.invalidate_and_cancel();
+    }
+}
+
 /// On an inline queue the threads of several connections tell the delegate things. Whoever waits for the
 /// task on one of them, in a handler of another task, would wait for itself.
 #[test]

@@ -743,6 +743,26 @@ fn credentials_stay_where_they_belong() {
     }
 }
 
+/// Stored data has none; whoever goes on gives them again.
+#[test]
+fn credentials_that_are_given_again() {
+    let scene = Scene::new(Transport::Tcp, Resumable::new().then(Mishap::CutAfter(1000)));
+    let body = Kind::Reader.body(&scene.directory);
+    let request = scene.request().bearer_auth("secret");
+    let error = Session::new(configuration()).upload_task(request, body).wait().unwrap_err();
+    let stored = error.resume_data().expect("resume data").to_bytes();
+    assert!(!String::from_utf8_lossy(&stored).contains("secret"));
+    let before = scene.server.requests().len();
+    let data = ResumeData::from_bytes(&stored).unwrap();
+    let data = data.map_request(|request| request.url("http://elsewhere.invalid/").bearer_auth("again"));
+    scene.assert_complete(scene.session.upload_task_with_resume_data(data, content()).wait());
+    let requests = scene.server.requests().split_off(before);
+    assert!(requests.len() >= 2);
+    for request in requests {
+        assert_eq!(request.header("authorization"), Some("Bearer again"), "{}", request.method);
+    }
+}
+
 /// The creation is redirected as any request is, and the upload is then where that led.
 #[test]
 fn a_creation_that_is_redirected() {

@@ -160,7 +160,8 @@ fn a_resumable_upload_goes_on_in_another_run() {
     let directory = directory();
     let url = server.url("/");
     // Slow enough to be interrupted.
-    let args = ["--resumable", "--limit-rate", "2m", "-H", "X-Key: 1", "big", &url];
+    let args =
+        ["--resumable", "--limit-rate", "2m", "-H", "X-Key: 1", "-H", "Authorization: Bearer x", "big", &url];
     let mut command = tool::command("upload", directory.path(), &args);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     eventually("some of it", || server.requests().first().is_some_and(|it| it.body_length() > 500_000));
@@ -170,7 +171,8 @@ fn a_resumable_upload_goes_on_in_another_run() {
     assert!(err(&output).contains("goes on from there"), "{}", err(&output));
     assert_eq!(directory.names(), ["big", "big.upload"]);
 
-    succeeds(&directory, &["--resumable", "-H", "X-Key: 1", "big", &url]);
+    let again = ["--resumable", "-H", "X-Key: 1", "-H", "Authorization: Bearer x", "big", &url];
+    succeeds(&directory, &again);
     let stored = uploads.uploads();
     assert!(
         stored.len() == 1 && stored[0].complete && stored[0].content == pattern(LENGTH),

@@ -23,7 +23,7 @@ pub fn send(options: &Options) -> Result<(), Failure> {
     let request = request(options)?;
     let resumption = resumption(options, &request);
     let stored = resumption.as_ref().and_then(|(resumption, file)| resumption.load(file));
-    let session = session(options, stored.is_some())?;
+    let session = session(options)?;
     let task = task(&session, &request, stored);
     let cancelled = task.clone();
     let handler = ctrlc::set_handler(move || {
@@ -61,18 +61,10 @@ pub fn send(options: &Options) -> Result<(), Failure> {
     }
 }
 
-fn session(options: &Options, resumes: bool) -> Result<Session, Failure> {
+fn session(options: &Options) -> Result<Session, Failure> {
     let configuration = Configuration::ephemeral().retry(RetryPolicy::new(options.retry).any_method(true));
     let configuration = requests::trusting(configuration, options.insecure, options.cacert.as_deref())?;
-    let mut configuration = requests::without_defaults(configuration, &options.headers);
-    if resumes {
-        // Stored resume data has no credentials. The other headers it has, and they are the same.
-        for (name, value) in &options.headers {
-            if let Some(value) = value {
-                configuration = configuration.additional_header(name, value.as_str());
-            }
-        }
-    }
+    let configuration = requests::without_defaults(configuration, &options.headers);
     configuration.check().map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
     Ok(Session::builder().configuration(configuration).delegate_queue(DelegateQueue::inline()).build())
 }
@@ -109,7 +101,11 @@ fn resumption<'a>(options: &'a Options, request: &Request) -> Option<(Resumption
 fn task(session: &Session, request: &Request, stored: Option<ResumeData>) -> UploadTask {
     let body: Body = request.get_body().clone();
     match stored {
-        Some(data) => session.upload_task_with_resume_data(data, body),
+        Some(data) => {
+            // Stored resume data has no credentials. The other headers it has, and they are the same.
+            let data = data.map_request(|stored| stored.headers(request.get_headers().clone()));
+            session.upload_task_with_resume_data(data, body)
+        }
         None => session.upload_task(request, body),
     }
 }

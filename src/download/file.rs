@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 ///
 /// ```no_run
 /// # use urlsession::Session;
-/// let file = Session::shared().download_task("https://example.com/disk.img").wait()?.into_body();
+/// let file = Session::shared().download_task("https://example.com/disk.img").wait()?.error_for_status()?.into_body();
 /// println!("{} bytes in {}", file.len(), file.path().display());
 /// file.persist("disk.img")?;
 /// # Ok::<(), urlsession::Error>(())
@@ -81,7 +81,7 @@ impl DownloadedFile {
     /// # use urlsession::{Checksum, Session};
     /// # let session = Session::shared();
     /// let sum = session.data_task("https://example.com/disk.img.sha256").wait()?;
-    /// let file = session.download_task("https://example.com/disk.img").wait()?.into_body();
+    /// let file = session.download_task("https://example.com/disk.img").wait()?.error_for_status()?.into_body();
     /// file.verify(&Checksum::sha256(sum.text()?.trim())?)?;
     /// file.persist("disk.img")?;
     /// # Ok::<(), urlsession::Error>(())

@@ -63,7 +63,7 @@ impl DownloadRequest {
 
     /// Goes on where a download has stopped. What is sent is the request that the resume data holds;
     /// what was secret in its headers is not in resume data that was stored as bytes, so give it again by
-    /// [`request`](DownloadRequest::request).
+    /// [`ResumeData::map_request`].
     ///
     /// The file is looked for where it was, if the resume data has not been stored in between; else in
     /// the [`directory`](DownloadRequest::directory), beside the

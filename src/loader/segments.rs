@@ -527,12 +527,13 @@ impl Loader {
                 }
                 self.receive(incoming, head, None, Sink::Part, core)
             }
-            RangeAnswer::StartOver => {
+            // What was asked for lies within what there is: who says 416 to that does no ranges, or has
+            // another version by now. The task's own answer is of one version in any case.
+            RangeAnswer::StartOver | RangeAnswer::Restart | RangeAnswer::Complete => {
                 log::debug!("task {}: the server sends the whole only", core.id);
                 lock(&all.state).whole_only = true;
                 Err(Error::cancelled())
             }
-            RangeAnswer::Restart | RangeAnswer::Complete => changed(),
             RangeAnswer::Other => {
                 let again = matches!(head.status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504);
                 let kind =

@@ -30,7 +30,7 @@ impl DownloadTask {
     /// let download = session.download_task("https://example.com/disk.img");
     /// download.resume();
     /// if let Some(data) = download.cancel_by_producing_resume_data().wait()? {
-    ///     let file = session.download_task_with_resume_data(data).wait()?.into_body();
+    ///     let file = session.download_task_with_resume_data(data).wait()?.error_for_status()?.into_body();
     ///     file.persist("disk.img")?;
     /// }
     /// # Ok::<(), urlsession::Error>(())
