@@ -1,8 +1,8 @@
 //! Downloads: where the file is, what is asked for of it, and what becomes of it.
 
-use super::body::Sink;
 use super::incoming::Incoming;
 use super::integrity::{Integrity, Source};
+use super::receiving::Sink;
 use super::segments::{Plan, Resource, Segments, WORTH};
 use super::{Flow, Loader, Step};
 use crate::checksum::Checksum;

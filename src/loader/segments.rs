@@ -17,9 +17,9 @@
 //! after that nobody changes the file. `Segments::state` is taken under it, and never while anything is
 //! read or written.
 
-use super::body::Sink;
 use super::download::Parts;
 use super::incoming::Incoming;
+use super::receiving::Sink;
 use super::{Flow, Loader, Pause, Step};
 use crate::download::layout::Layout;
 use crate::download::temporary;
