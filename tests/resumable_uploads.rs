@@ -763,6 +763,29 @@ fn credentials_that_are_given_again() {
     }
 }
 
+/// Of a long upload a server says many times how far it is. What brings nothing new is bounded.
+#[test]
+fn progress_is_told_without_end() {
+    for (moves, ends) in [(true, true), (false, false)] {
+        let server = Server::start(move |request: &Received| {
+            let version = "Upload-Draft-Interop-Version: 8";
+            let head = |field: &str| {
+                format!("HTTP/1.1 104 Upload Resumption Supported\r\n{version}\r\n{field}\r\n\r\n")
+            };
+            let _ = request.inform(&head("Location: /upload"));
+            let length = request.body().len();
+            for part in 1..=40 {
+                let offset = if moves { length * part / 40 } else { length };
+                let _ = request.inform(&head(&format!("Upload-Offset: {offset}")));
+            }
+            Reply::ok("").header("Upload-Complete", "?1")
+        });
+        let request = Request::post(server.url("/")).resumable_upload(true);
+        let result = Session::new(configuration()).upload_task(request, content()).wait();
+        assert_eq!(result.is_ok(), ends, "{result:?}");
+    }
+}
+
 /// The creation is redirected as any request is, and the upload is then where that led.
 #[test]
 fn a_creation_that_is_redirected() {

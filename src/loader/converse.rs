@@ -18,6 +18,10 @@ use std::time::{Duration, Instant};
 /// How long the body waits for `100 Continue`; curl's figure.
 const EXPECT: Duration = Duration::from_secs(1);
 
+/// A server that tells how far an upload is (104) may do so without end, as often as it may say other
+/// things, for so many bytes.
+const TOLD: u64 = 64 * 1024;
+
 /// What is remembered while the exchange goes on.
 #[derive(Default)]
 pub(super) struct Conversation {
@@ -25,6 +29,8 @@ pub(super) struct Conversation {
     sent: bool,
     hold_until: Option<Instant>,
     interim: u32,
+    /// How much of an upload the server had by then.
+    interim_at: u64,
     pub(super) body_sent: u64,
 }
 
@@ -192,6 +198,12 @@ impl Loader {
         head: ParsedHead,
         core: &Arc<TaskCore>,
     ) -> Result<Option<Next>> {
+        let next = self.upload_informed(exchange, head.status, &head.headers);
+        let known = self.acknowledged();
+        if known >= self.conversation.interim_at.saturating_add(TOLD) {
+            self.conversation.interim_at = known;
+            self.conversation.interim = 0;
+        }
         self.conversation.interim += 1;
         if self.conversation.interim > MAX_INFORMATIONAL {
             return Err(Error::new(
@@ -206,7 +218,6 @@ impl Loader {
             exchange.release_body();
             self.clock.next_attempt = None;
         }
-        let next = self.upload_informed(exchange, head.status, &head.headers);
         if let Some(events) = core.events() {
             let head = self.response_head(head, None, core)?;
             core.tell(events, move |events, core| events.did_receive_informational(core, &head));

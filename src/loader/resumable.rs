@@ -181,6 +181,11 @@ impl Loader {
         self.upload.as_mut()?.machine.as_mut()?.handle_informational(status, headers)
     }
 
+    /// How much of an upload the server is known to have.
+    pub(super) fn acknowledged(&self) -> u64 {
+        self.upload.as_ref().and_then(|upload| upload.machine.as_ref()).map_or(0, Upload::acknowledged)
+    }
+
     /// Gives the request up, and does something else.
     pub(super) fn upload_otherwise(
         &mut self,

@@ -138,7 +138,7 @@ impl Received {
     }
 
     /// Sends an informational head; from the handler, which may have more to say before the reply.
-    pub(super) fn inform(&self, head: &str) -> io::Result<()> {
+    pub fn inform(&self, head: &str) -> io::Result<()> {
         match self.wire.upgrade() {
             Some(wire) => lock(&wire).write_all(head.as_bytes()),
             None => Err(io::ErrorKind::NotConnected.into()),
