@@ -407,6 +407,28 @@ fn a_changed_resource_starts_over() {
     });
 }
 
+/// Where nobody says how long the whole is, a part may not be the last one.
+#[test]
+fn parts_of_a_whole_of_unknown_length() {
+    over_both(|transport| {
+        for most in [70_000, LENGTH as u64] {
+            let resource = resource()
+                .quirk_in(..1, Quirk::Chunked(5000))
+                .cut_at([CUT])
+                .quirk_in(1.., Quirk::AtMost(most))
+                .quirk_in(1.., Quirk::Total(None));
+            let scene = Scene::of(transport, &resource);
+            let data = scene.cut();
+            assert_eq!(data.expected_length(), None);
+            let response = scene.resume(data).expect("a download");
+            assert_eq!(response.status(), 206);
+            assert_file(&response);
+            let asked = resource.served().last().unwrap().range.clone();
+            assert_eq!(asked, Some(format!("bytes={LENGTH}-")), "whether there is more was asked");
+        }
+    });
+}
+
 /// 58: what is allowed leads to the whole, whatever it takes.
 #[test]
 fn what_a_server_may_do_with_a_range() {

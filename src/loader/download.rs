@@ -47,6 +47,8 @@ pub(super) struct Downloading {
     pub(super) expected: Vec<(Source, Checksum)>,
     /// Those that the content of the response has to have that comes next.
     pub(super) integrity: Option<Integrity>,
+    /// The response with the part that is the last one, unless there is more.
+    last: Option<Arc<ResponseHead>>,
     restarted: bool,
     /// The file is one that resume data tells of.
     reopened: bool,
@@ -184,6 +186,24 @@ impl Downloading {
         self.page.is_none() && self.asked.is_some() && total.is_some_and(|total| there < total)
     }
 
+    /// Whether nobody has said how long the whole is, so that there may be more behind the part.
+    fn is_open_ended(&self, head: &ResponseHead) -> bool {
+        let unknown = self.known.as_ref().is_some_and(|known| known.total.is_none());
+        unknown && self.page.is_none() && self.asked.is_some() && head.status == StatusCode::PARTIAL_CONTENT
+    }
+
+    /// Whether the head says that nothing is behind what is there (416): the response that brought it.
+    fn completed_by(&mut self, head: &ResponseHead) -> Result<Option<Arc<ResponseHead>>> {
+        let (Some(first), Some(known)) = (self.asked, self.known.as_mut()) else { return Ok(None) };
+        let asked = AskedRange { first, last: None, validator: Some(&known.validator), total: known.total };
+        let is_complete = answer_to_range(&asked, head.status, head.headers())? == RangeAnswer::Complete;
+        let last = self.last.take().filter(|_| is_complete);
+        if last.is_some() {
+            known.total = Some(first);
+        }
+        Ok(last)
+    }
+
     /// What can be continued later, if it can.
     fn resume_data(&self, request: &Request) -> Option<ResumeData> {
         if !self.begun {
@@ -304,6 +324,12 @@ impl Loader {
         let Some(download) = self.download.as_mut() else {
             return Err(Error::new(ErrorKind::Unknown, "a download without a file"));
         };
+        if let Some(last) = download.completed_by(&head)? {
+            self.uninterruptible(core);
+            drop(incoming);
+            core.set_head(Some(Arc::clone(&last)));
+            return self.finish_download(last, core);
+        }
         let offset = match download.answered(&head, core)? {
             Some(offset) => offset,
             None => {
@@ -353,7 +379,11 @@ impl Loader {
             self.download = Some(download);
             return Err(error);
         }
-        if download.is_short() {
+        let open_ended = download.is_open_ended(&head);
+        if open_ended {
+            download.last = Some(Arc::clone(&head));
+        }
+        if open_ended || download.is_short() {
             // A server may send less than it was asked for (RFC 9110, section 15.3.7).
             let there = download.partial.as_ref().map_or(0, Partial::len);
             let counted = download.parts.count(there);
