@@ -742,3 +742,52 @@ pub(super) fn removed(path: &std::path::Path) -> std::io::Result<()> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{StatusCode, Version};
+    use url::Url;
+
+    const TOTAL: u64 = 4 * 1024 * 1024;
+
+    fn segments(layout: Layout) -> Arc<Segments> {
+        let url = Url::parse("http://example.com/").expect("a URL");
+        let resource = Resource {
+            original: Request::get(&url),
+            validator: Validator::etag(&HeaderValue::from_static("\"v1\"")).expect("a strong one"),
+            total: TOTAL,
+            directory: PathBuf::new(),
+            name: String::new(),
+        };
+        let head = ResponseHead {
+            status: StatusCode::OK,
+            version: Version::HTTP_11,
+            headers: HeaderMap::new().into(),
+            url,
+            decoded: false,
+            content_length: Some(TOTAL),
+            trailers: Default::default(),
+        };
+        let file = File::open("/dev/null").expect("a file");
+        Segments::new(resource, file, layout, None, false, Arc::new(head), 1)
+    }
+
+    /// What came behind its end was left out, and does not come again.
+    #[test]
+    fn a_part_that_is_over_stays_so() {
+        let mut layout = Layout::new(TOTAL, &[]);
+        layout.begin(1, 0, 0);
+        let second = layout.assign(2, 1, 0).expect("a part");
+        let all = segments(layout);
+        let mut part = Segment::of(&all, 1);
+        (part.limit, part.is_open) = (TOTAL, true);
+        assert!(!part.is_over());
+        lock(&all.state).layout.advance(1, second.start as usize);
+        assert!(part.is_over());
+        all.release(2, Vec::new());
+        assert!(part.is_over());
+        part.check_end().expect("it is left, and did not break off");
+        assert_eq!(lock(&all.state).layout.assign(2, 1, 0), Some(second));
+    }
+}
