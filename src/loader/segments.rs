@@ -129,6 +129,8 @@ pub(super) struct Segment {
     limit: u64,
     /// Its answer goes on beyond the part.
     is_open: bool,
+    /// Nothing more was wanted of it: what came then is lost, so that stays true.
+    over: bool,
     /// What came since it failed last.
     brought: u64,
 }
@@ -306,7 +308,15 @@ impl Resource {
 
 impl Segment {
     fn of(all: &Arc<Segments>, owner: u64) -> Segment {
-        Segment { all: Arc::clone(all), owner, asked: 0..0, limit: 0, is_open: false, brought: 0 }
+        Segment {
+            all: Arc::clone(all),
+            owner,
+            asked: 0..0,
+            limit: 0,
+            is_open: false,
+            over: false,
+            brought: 0,
+        }
     }
 
     /// Writes what has come of the part. What is beyond its end is not wanted any more.
@@ -347,19 +357,20 @@ impl Segment {
         Ok(())
     }
 
-    /// Whether nothing more is wanted of it.
-    pub(super) fn is_over(&self) -> bool {
-        let mut state = lock(&self.all.state);
-        if state.verdict.is_some() {
+    /// Whether nothing more is wanted of it. What becomes free behind it after that is another's.
+    pub(super) fn is_over(&mut self) -> bool {
+        if self.over {
             return true;
         }
+        let mut state = lock(&self.all.state);
         let over = state.layout.is_over(self.owner);
         let may_extend = self.is_open && state.layout.position(self.owner).is_some_and(|at| at < self.limit);
-        over && !(may_extend && state.layout.extend(self.owner))
+        self.over = state.verdict.is_some() || (over && !(may_extend && state.layout.extend(self.owner)));
+        self.over
     }
 
     /// The body has ended: is all there that was to come?
-    fn check_end(&self) -> Result<()> {
+    fn check_end(&mut self) -> Result<()> {
         let at = lock(&self.all.state).layout.position(self.owner).unwrap_or(self.limit);
         if self.is_over() || at >= self.limit {
             return Ok(());
@@ -473,7 +484,7 @@ impl Loader {
         };
         drop(state);
         match given {
-            Some(range) => segment.asked = range,
+            Some(range) => (segment.asked, segment.over) = (range, false),
             None => {
                 self.transactions.pop();
                 return false;
@@ -559,7 +570,7 @@ impl Loader {
 
     /// All of the part was received, or as much as was wanted of it.
     pub(super) fn part_received(&mut self, core: &Arc<TaskCore>) -> Result<Flow> {
-        if let Some(segment) = &self.segment {
+        if let Some(segment) = &mut self.segment {
             segment.check_end()?;
         }
         Ok(Flow::Go(self.leave_part(core, true)))
@@ -729,5 +740,54 @@ pub(super) fn removed(path: &std::path::Path) -> std::io::Result<()> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{StatusCode, Version};
+    use url::Url;
+
+    const TOTAL: u64 = 4 * 1024 * 1024;
+
+    fn segments(layout: Layout) -> Arc<Segments> {
+        let url = Url::parse("http://example.com/").expect("a URL");
+        let resource = Resource {
+            original: Request::get(&url),
+            validator: Validator::etag(&HeaderValue::from_static("\"v1\"")).expect("a strong one"),
+            total: TOTAL,
+            directory: PathBuf::new(),
+            name: String::new(),
+        };
+        let head = ResponseHead {
+            status: StatusCode::OK,
+            version: Version::HTTP_11,
+            headers: HeaderMap::new().into(),
+            url,
+            decoded: false,
+            content_length: Some(TOTAL),
+            trailers: Default::default(),
+        };
+        let file = File::open("/dev/null").expect("a file");
+        Segments::new(resource, file, layout, None, false, Arc::new(head), 1)
+    }
+
+    /// What came behind its end was left out, and does not come again.
+    #[test]
+    fn a_part_that_is_over_stays_so() {
+        let mut layout = Layout::new(TOTAL, &[]);
+        layout.begin(1, 0, 0);
+        let second = layout.assign(2, 1, 0).expect("a part");
+        let all = segments(layout);
+        let mut part = Segment::of(&all, 1);
+        (part.limit, part.is_open) = (TOTAL, true);
+        assert!(!part.is_over());
+        lock(&all.state).layout.advance(1, second.start as usize);
+        assert!(part.is_over());
+        all.release(2, Vec::new());
+        assert!(part.is_over());
+        part.check_end().expect("it is left, and did not break off");
+        assert_eq!(lock(&all.state).layout.assign(2, 1, 0), Some(second));
     }
 }
