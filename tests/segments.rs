@@ -156,9 +156,10 @@ fn what_cannot_come_in_parts_comes_in_one() {
     }
 }
 
-/// It says nothing of ranges, and answers each request with the whole: the first one brings it all.
+/// It says nothing of ranges, and answers each request with the whole: the first one brings it all, or
+/// another one alone.
 #[test]
-fn a_server_that_ignores_ranges_is_asked_for_the_whole_once() {
+fn a_server_that_ignores_ranges_is_asked_for_the_whole() {
     let gate = Gate::new();
     let file = resource().quirk(Quirk::IgnoresRange).quirk(Quirk::Without("accept-ranges"));
     let file = file.fault_in(..1, Fault::GateAt(At::After(100_000), gate.clone()));
@@ -168,7 +169,8 @@ fn a_server_that_ignores_ranges_is_asked_for_the_whole_once() {
     eventually("another one", || file.served().len() >= 2);
     gate.open();
     assert_is(&task.wait().unwrap(), &file);
-    assert_eq!(file.served().iter().filter(|served| served.range.is_none()).count(), 1);
+    // Twice if its own part was over before anybody knew: then the rest of the first answer is gone.
+    assert!(file.served().iter().filter(|served| served.range.is_none()).count() <= 2);
 }
 
 #[test]

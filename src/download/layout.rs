@@ -123,6 +123,11 @@ impl Layout {
         self.parts.retain(|part| part.owner != owner);
     }
 
+    /// Nobody but the owner has a part any more.
+    pub(crate) fn release_others(&mut self, owner: u64) {
+        self.parts.retain(|part| part.owner == owner);
+    }
+
     /// How many others have something left to bring.
     pub(crate) fn others(&self, owner: u64) -> usize {
         self.parts.iter().filter(|part| part.owner != owner && part.at < part.end).count()

@@ -94,6 +94,8 @@ struct State {
     /// Why a connection was given up last, and whether the server has refused it.
     failure: Option<Error>,
     refused: bool,
+    /// With a status that does not pass: perhaps it gives no parts, but the whole.
+    refused_for_good: bool,
     /// How much was there when all had been refused.
     refused_at: u64,
     /// How often it was waited since.
@@ -156,6 +158,7 @@ impl Segments {
             small: Parts::default(),
             failure: None,
             refused: false,
+            refused_for_good: false,
             refused_at: base,
             pauses: 0,
             transactions: Vec::new(),
@@ -365,6 +368,10 @@ impl Segment {
         let mut state = lock(&self.all.state);
         let over = state.layout.is_over(self.owner);
         let may_extend = self.is_open && state.layout.position(self.owner).is_some_and(|at| at < self.limit);
+        if over && may_extend && state.whole_only {
+            // Nobody else brings anything: what was given to others is this one's.
+            state.layout.release_others(self.owner);
+        }
         self.over = state.verdict.is_some() || (over && !(may_extend && state.layout.extend(self.owner)));
         self.over
     }
@@ -551,7 +558,10 @@ impl Loader {
                     if again { ErrorKind::NetworkConnectionLost } else { ErrorKind::BadServerResponse };
                 let message = format!("the server answered {} to a request for a part", head.status);
                 all.give_up(Error::new(kind, message).with_response(Arc::new(head)), true);
-                lock(&all.state).refused = true;
+                let mut state = lock(&all.state);
+                state.refused = true;
+                state.refused_for_good = !again;
+                drop(state);
                 Err(Error::cancelled())
             }
         }
@@ -645,11 +655,12 @@ impl Loader {
             format!("waiting for the parts of the download from {}", loader.authority(core))
         })?;
         all.staff(core);
-        let (verdict, complete, alive, failure, whole_only) = {
+        let (verdict, complete, alive, failure, whole_only, refused) = {
             let mut state = lock(&all.state);
             let complete = state.layout.is_complete();
             let failure = if state.alive == 0 { state.failure.take() } else { None };
-            (state.verdict.clone(), complete, state.alive, failure, state.whole_only)
+            let refused = state.refused_for_good;
+            (state.verdict.clone(), complete, state.alive, failure, state.whole_only, refused)
         };
         if let Some(Verdict::Failed(error)) = verdict {
             all.close(true);
@@ -670,6 +681,9 @@ impl Loader {
             let until = Instant::now() + LOOK_AGAIN;
             self.clock.next_attempt = Some(until);
             return Ok(Flow::Stay(Step::Backoff(until), Pause::Event));
+        }
+        if !complete && refused {
+            return self.start_over(&all, core, true);
         }
         if !complete {
             let lost = || Error::new(ErrorKind::NetworkConnectionLost, "no connection brings the rest");
