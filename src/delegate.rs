@@ -314,11 +314,13 @@ impl fmt::Debug for TaskEvent<'_> {
 pub(crate) struct Chain {
     delegate: Arc<dyn Delegate>,
     next: Option<Arc<dyn Events>>,
+    is_of_task: bool,
 }
 
 impl Chain {
-    pub(crate) fn link(delegate: Arc<dyn Delegate>, next: Option<Arc<dyn Events>>) -> Arc<dyn Events> {
-        Arc::new(Chain { delegate, next })
+    /// A session's, which has nobody after it.
+    pub(crate) fn of_session(delegate: Arc<dyn Delegate>) -> Arc<dyn Events> {
+        Arc::new(Chain { delegate, next: None, is_of_task: false })
     }
 
     fn event(&self, core: &Arc<TaskCore>) -> TaskEvent<'_> {
@@ -327,6 +329,10 @@ impl Chain {
 }
 
 impl Events for Chain {
+    fn as_any(&self) -> Option<&dyn std::any::Any> {
+        Some(self)
+    }
+
     fn did_create(&self, core: &Arc<TaskCore>) {
         self.delegate.did_create(&self.event(core));
     }
@@ -497,6 +503,15 @@ impl<K> Task<K> {
     /// Gives the task a delegate of its own, which comes before the session's. False if the task was
     /// started already: then it is too late. The task lets go of it when it has completed.
     pub fn set_delegate(&self, delegate: impl Delegate) -> bool {
-        self.core().change_events(|next| Chain::link(Arc::new(delegate), next))
+        self.core().change_events(|next| {
+            Arc::new(Chain { delegate: Arc::new(delegate), next, is_of_task: true }) as Arc<dyn Events>
+        })
+    }
+
+    /// The task's own delegate, if it was given one and has not completed. `URLSessionTask.delegate`.
+    pub fn delegate(&self) -> Option<Arc<dyn Delegate>> {
+        let events = self.core().events()?;
+        let chain = events.as_any()?.downcast_ref::<Chain>()?;
+        chain.is_of_task.then(|| Arc::clone(&chain.delegate))
     }
 }

@@ -86,6 +86,8 @@ kinds! {
     /// There is no room left for a file. Shares the number of
     /// [`CannotWriteToFile`](ErrorKind::CannotWriteToFile).
     StorageFull = -3003,
+    /// A file cannot be removed. `NSURLErrorCannotRemoveFile`.
+    CannotRemoveFile = -3004,
     /// A file cannot be moved. `NSURLErrorCannotMoveFile`.
     CannotMoveFile = -3005,
     /// The file does not exist. `NSURLErrorFileDoesNotExist`.
@@ -204,7 +206,8 @@ impl Error {
 
     /// What it takes to go on with a download or an upload that failed, if it can be gone on with.
     /// `NSURLSessionDownloadTaskResumeData`, `NSURLSessionUploadTaskResumeData`. The file of a download
-    /// stays for it: whoever does not want to go on removes it.
+    /// stays for it: whoever does not want to go on removes it, by
+    /// [`ResumeData::discard`].
     pub fn resume_data(&self) -> Option<&ResumeData> {
         self.0.resume_data.as_ref()
     }

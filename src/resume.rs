@@ -4,7 +4,7 @@
 pub(crate) mod facts;
 pub(crate) mod format;
 
-use crate::error::{Result, redacted};
+use crate::error::{Error, ErrorKind, Result, redacted};
 use crate::proto::validator::Validator;
 use crate::request::Request;
 use facts::{DownloadFacts, Facts, UploadFacts};
@@ -46,16 +46,16 @@ use url::Url;
 /// `Proxy-Authorization`, cookies and every header whose value is marked
 /// [sensitive](http::HeaderValue::set_sensitive) stay behind, and so do headers that are about one
 /// connection or one message, such as `Host` and `Content-Length`. Set them anew, by
-/// [`map_request`](ResumeData::map_request), if a transfer read from bytes needs them. The URL's query and all other headers are kept: where those
-/// are secret, so are the bytes. The partial file's directory, timeouts and the body of an upload
-/// are not in the bytes either.
+/// [`map_request`](ResumeData::map_request), if a transfer read from bytes needs them. The URL's query
+/// and all other headers are kept: where those are secret, so are the bytes. The partial file's
+/// directory, timeouts and the body of an upload are not in the bytes either.
 ///
 /// # Where it comes from
 ///
 /// Bytes that were cut or changed by accident are found out. They have no protection against
 /// forgery, and need none: whatever is read is checked as what a server sends is. A file's
-/// name is one of an unfinished download, without a directory, and what can be asked of the network is what any request
-/// could ask. Still, whoever can forge them decides which URL is fetched.
+/// name is one of an unfinished download, without a directory, and what can be asked of the network is
+/// what any request could ask. Still, whoever can forge them decides which URL is fetched.
 #[derive(Clone)]
 pub struct ResumeData {
     facts: Facts,
@@ -136,6 +136,38 @@ impl ResumeData {
         request.body = before.body;
         self.request = Some(request);
         self
+    }
+
+    /// Gives the download up: removes the file that was kept for it. Whoever neither goes on nor does
+    /// this leaves the file where it is. False if it is not known where that is, because the data came
+    /// from bytes, or if there is none.
+    ///
+    /// ```no_run
+    /// # use urlsession::Session;
+    /// if let Err(error) = Session::shared().download_task("https://example.com/disk.img").wait() {
+    ///     eprintln!("{error}");
+    ///     if let Some(data) = error.resume_data() {
+    ///         data.discard()?;
+    ///     }
+    /// }
+    /// # Ok::<(), urlsession::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::CannotRemoveFile`](crate::ErrorKind::CannotRemoveFile).
+    pub fn discard(&self) -> Result<bool> {
+        let (Facts::Download(facts), Some(directory)) = (&self.facts, &self.directory) else {
+            return Ok(false);
+        };
+        let path = directory.join(&facts.file_name);
+        match std::fs::remove_file(&path) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            Err(error) => {
+                let doing = "removing the file of the download,";
+                Err(Error::file(ErrorKind::CannotRemoveFile, doing, &path, error))
+            }
+        }
     }
 }
 

@@ -379,7 +379,7 @@ impl SessionBuilder {
         let own_queue = queue.is_none();
         let queue = queue.unwrap_or_else(DelegateQueue::serial);
         let context = context(configuration, &queue, own_queue);
-        let events = delegate.as_ref().map(|delegate| Chain::link(Arc::clone(delegate), None));
+        let events = delegate.as_ref().map(|delegate| Chain::of_session(Arc::clone(delegate)));
         Session(Arc::new(Inner {
             context,
             delegate: Mutex::new(delegate),

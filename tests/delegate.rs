@@ -634,3 +634,18 @@ fn several_waiters_and_a_manual_queue() {
         }
     });
 }
+
+#[test]
+fn a_task_knows_its_own_delegate_until_it_has_completed() {
+    struct Own;
+    impl urlsession::Delegate for Own {}
+
+    let session = urlsession::Session::builder().delegate(Own).build();
+    let task = session.data_task("http://127.0.0.1:1/");
+    assert!(task.delegate().is_none(), "that is the session's");
+    assert!(task.set_delegate(Own));
+    assert!(task.delegate().is_some());
+    assert!(task.wait().is_err());
+    session.finish_tasks_and_invalidate();
+    support::harness::eventually("it is let go", || task.delegate().is_none());
+}

@@ -652,3 +652,19 @@ fn a_destination_is_a_file_or_will_be_one() {
     assert!(link.is_symlink());
     assert_eq!(std::fs::read(&file).unwrap(), resource().content());
 }
+
+#[test]
+fn what_was_kept_can_be_given_up() {
+    over_both(|transport| {
+        let scene = Scene::of(transport, &resource().cut_at([CUT]));
+        let data = scene.cut();
+        assert_eq!(scene.directory.names().len(), 1);
+        let stored = ResumeData::from_bytes(&data.to_bytes()).expect("its own bytes");
+        assert!(!stored.discard().expect("nothing to do"), "bytes do not say where it is");
+        assert!(data.discard().expect("a file that is there"));
+        assert_eq!(scene.directory.names(), [""; 0]);
+        assert!(!data.discard().expect("nothing to do"));
+        // Who goes on all the same starts over.
+        assert_file(&scene.resume(data).expect("a download"));
+    });
+}

@@ -108,6 +108,11 @@ pub(crate) enum ReadStep {
 
 /// What a delegate is told and asked. Each is called on the delegate lane, but for `did_create`.
 pub(crate) trait Events: Send + Sync {
+    /// Who that is, for the room that knows.
+    fn as_any(&self) -> Option<&dyn std::any::Any> {
+        None
+    }
+
     fn did_create(&self, core: &Arc<TaskCore>);
     fn will_redirect(&self, core: &Arc<TaskCore>, head: &ResponseHead, request: Request) -> RedirectDecision;
     fn did_receive_challenge(&self, core: &Arc<TaskCore>, challenge: &Challenge) -> ChallengeDisposition;
