@@ -668,3 +668,38 @@ fn what_was_kept_can_be_given_up() {
         assert_file(&scene.resume(data).expect("a download"));
     });
 }
+
+/// The last bytes are there, and their news is the reason to cancel: nothing of it is lost.
+#[test]
+fn cancelled_at_the_very_end_it_goes_on() {
+    #[derive(Default)]
+    struct AtTheEnd(Mutex<Option<urlsession::Pending<Option<ResumeData>>>>);
+
+    impl Delegate for AtTheEnd {
+        fn did_write_data(&self, event: &TaskEvent<'_>, _: u64, total: u64, expected: Option<u64>) {
+            let mut cancelled = self.0.lock().unwrap();
+            if Some(total) == expected && cancelled.is_none() {
+                let download = event.task().as_download().expect("a download");
+                *cancelled = Some(download.cancel_by_producing_resume_data());
+            }
+        }
+    }
+
+    over_both(|transport| {
+        let directory = Directory::new();
+        let server = transport.builder().start(resource().handler());
+        let delegate = Arc::new(AtTheEnd::default());
+        let session = Session::builder()
+            .configuration(configuration().download_directory(directory.path()))
+            .delegate(Arc::clone(&delegate))
+            .delegate_queue(urlsession::DelegateQueue::inline())
+            .build();
+        let task = session.download_task(server.url("/"));
+        assert!(task.wait().expect_err("it was cancelled").is_cancelled());
+        let data = delegate.0.lock().unwrap().as_ref().unwrap().wait().unwrap();
+        let data = data.expect("all of it is there");
+        assert_eq!(data.bytes_received(), LENGTH as u64);
+        assert_file(&session.download_task_with_resume_data(data).wait().expect("a download"));
+        session.invalidate_and_cancel();
+    });
+}

@@ -372,6 +372,10 @@ impl Loader {
 
     /// All of it was received.
     pub(super) fn finish_download(&mut self, head: Arc<ResponseHead>, core: &Arc<TaskCore>) -> Result<Flow> {
+        // Who was told of the last bytes may have cancelled for their sake, and wants them later.
+        if core.is_settled() {
+            return Err(Error::cancelled());
+        }
         let Some(mut download) = self.download.take() else {
             return Err(Error::new(ErrorKind::Unknown, "a download without a file"));
         };
