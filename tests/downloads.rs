@@ -703,3 +703,67 @@ fn cancelled_at_the_very_end_it_goes_on() {
         session.invalidate_and_cancel();
     });
 }
+
+#[test]
+fn what_is_persisted_stays() {
+    over_both(|transport| {
+        let scene = Scene::of(transport, &resource());
+        let (there, free) = (scene.directory.join("there"), scene.directory.join("free"));
+        fs::write(&there, "old").unwrap();
+        let file = scene.download().wait().expect("a download").into_body();
+        // Not in place of what is there, and it is still to be had then.
+        assert_eq!(file.persist_new(&there).unwrap_err().kind(), ErrorKind::CannotMoveFile);
+        assert_eq!(fs::read(&there).unwrap(), b"old");
+        file.persist_new(&free).expect("nothing is there");
+        assert_eq!(file.path(), free);
+        file.persist(&there).expect("in place of it");
+        drop(file);
+        assert!(fs::read(&there).unwrap() == pattern(LENGTH));
+        assert_eq!(scene.directory.names(), ["there"]);
+    });
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn what_is_persisted_elsewhere_is_copied() {
+    let other = std::path::Path::new("/dev/shm").join(format!("urlsession-persist-{}", std::process::id()));
+    over_both(|transport| {
+        let scene = Scene::of(transport, &resource());
+        let file = scene.download().wait().expect("a download").into_body();
+        file.persist(&other).expect("another file system, as a rule");
+        assert!(fs::read(&other).unwrap() == pattern(LENGTH));
+        assert_eq!(scene.directory.names(), [""; 0]);
+        fs::remove_file(&other).unwrap();
+    });
+}
+
+#[test]
+fn room_is_taken_at_the_beginning_and_the_disk_waited_for() {
+    over_both(|transport| {
+        let scene = Scene::of(transport, &resource());
+        let destination = scene.directory.join("file");
+        let request = DownloadRequest::new(scene.server.url("/file")).destination(&destination);
+        let response = scene.session.download_task(request.preallocate(true).sync(true)).wait();
+        assert_file(&response.expect("a download"));
+        assert_eq!(scene.directory.names(), ["file"]);
+    });
+}
+
+/// It is noticed before the body comes, of which there is none here.
+#[test]
+#[cfg(target_os = "linux")]
+fn room_that_is_not_there_is_missed_at_the_beginning() {
+    over_both(|transport| {
+        let gate = Gate::new();
+        let held = Fault::GateAt(At::BeforeBody, gate.clone());
+        let scene = Scene::new(transport, move |_| {
+            Reply::ok("").then(Fault::WrongLength(i64::MAX as u64)).then(held.clone())
+        });
+        let request = DownloadRequest::new(scene.server.url("/file")).preallocate(true);
+        let error = scene.session.download_task(request).wait().unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::CannotWriteToFile), "{error}");
+        assert!(error.to_string().contains("taking room"), "{error}");
+        assert_eq!(scene.directory.names(), [""; 0]);
+        gate.open();
+    });
+}
