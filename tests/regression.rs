@@ -90,14 +90,22 @@ fn two_parts() -> (String, crossbeam_channel::Sender<()>) {
     });
     (url, go)
 }
+/// Says that data came, and does not want it.
+struct Shows(crossbeam_channel::Sender<()>);
+impl Delegate for Shows {
+    fn did_receive_data(&self, _: &TaskEvent<'_>, data: Bytes) -> Option<Bytes> {
+        let _ = self.0.try_send(());
+        Some(data)
+    }
+}
 #[test]
 fn open_gives_all_of_the_body_or_an_error() {
     let (url, go) = two_parts();
-    let session = Session::builder().configuration(Configuration::ephemeral()).delegate(Nothing).build();
+    let (shows, shown) = crossbeam_channel::bounded(1);
+    let session = Session::builder().configuration(Configuration::ephemeral()).delegate(Shows(shows)).build();
     let task = session.data_task(&url);
     task.resume();
-    wait_for("the first part", || task.bytes_received() == 5);
-    std::thread::sleep(Duration::from_millis(50));
+    shown.recv_timeout(Duration::from_secs(20)).expect("the first part");
     go.send(()).unwrap();
     if let Ok(response) = task.open() {
         let mut body = String::new();
@@ -108,11 +116,11 @@ fn open_gives_all_of_the_body_or_an_error() {
 #[test]
 fn a_late_handler_gets_all_of_the_body() {
     let (url, go) = two_parts();
-    let session = Session::builder().configuration(Configuration::ephemeral()).delegate(Nothing).build();
+    let (shows, shown) = crossbeam_channel::bounded(1);
+    let session = Session::builder().configuration(Configuration::ephemeral()).delegate(Shows(shows)).build();
     let task = session.data_task(&url);
     task.resume();
-    wait_for("the first part", || task.bytes_received() == 5);
-    std::thread::sleep(Duration::from_millis(50));
+    shown.recv_timeout(Duration::from_secs(20)).expect("the first part");
     let (sender, receiver) = crossbeam_channel::bounded(1);
     let _ = task.on_completion(move |result| sender.send(result).unwrap());
     go.send(()).unwrap();
@@ -234,7 +242,11 @@ fn run_for_ever_does_not_panic() {
     let queue = DelegateQueue::manual();
     let pump = queue.clone();
     let thread = std::thread::spawn(move || pump.run_for(Duration::MAX));
-    std::thread::sleep(Duration::from_millis(200));
+    let session = Session::builder().configuration(Configuration::ephemeral()).delegate_queue(queue).build();
+    let (sender, ran) = crossbeam_channel::bounded(1);
+    let task = session.data_task("not a URL").on_completion(move |_| sender.send(()).unwrap());
+    task.resume();
+    ran.recv_timeout(Duration::from_secs(20)).expect("an event that it runs");
     assert!(!thread.is_finished(), "run_for(Duration::MAX) ended: {:?}", thread.join());
 }
 
