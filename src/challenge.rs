@@ -3,13 +3,20 @@
 
 use crate::error::Error;
 use crate::head::ResponseHead;
+#[cfg(feature = "tls")]
+use crate::tls::Identity;
+#[cfg(feature = "tls")]
+use crate::trust::ServerTrust;
 use std::fmt;
 use std::sync::Arc;
 
 /// Somebody wants to know who we are. `URLAuthenticationChallenge`.
 ///
-/// A delegate answers it in [`did_receive_challenge`](crate::Delegate::did_receive_challenge). For now
-/// only own protocols raise challenges ([`ProtocolClient::challenge`](crate::ProtocolClient::challenge)).
+/// Those about a connection (server trust, client certificate, NTLM, Negotiate) go to
+/// [`did_receive_session_challenge`](crate::Delegate::did_receive_session_challenge) first; those about
+/// a task, and what the former leaves, to
+/// [`did_receive_challenge`](crate::Delegate::did_receive_challenge). Without a delegate, or with one
+/// that does not implement them, the stored credential is used, or the one of the URL.
 #[derive(Clone, Debug)]
 pub struct Challenge {
     protection_space: ProtectionSpace,
@@ -100,6 +107,9 @@ pub struct ProtectionSpace {
     realm: Option<String>,
     authentication_method: AuthenticationMethod,
     is_proxy: bool,
+    #[cfg(feature = "tls")]
+    server_trust: Option<ServerTrust>,
+    distinguished_names: Arc<[Vec<u8>]>,
 }
 
 impl ProtectionSpace {
@@ -117,6 +127,9 @@ impl ProtectionSpace {
             realm: None,
             authentication_method,
             is_proxy: false,
+            #[cfg(feature = "tls")]
+            server_trust: None,
+            distinguished_names: Arc::default(),
         }
     }
 
@@ -129,6 +142,20 @@ impl ProtectionSpace {
     /// The same protection space of a proxy.
     pub fn on_proxy(mut self) -> Self {
         self.is_proxy = true;
+        self
+    }
+
+    /// The same protection space with what the server shows of itself.
+    #[cfg(feature = "tls")]
+    pub(crate) fn with_server_trust(mut self, trust: ServerTrust) -> Self {
+        self.server_trust = Some(trust);
+        self
+    }
+
+    /// The same protection space with the authorities whose certificates the server takes, as DER.
+    #[cfg(feature = "tls")]
+    pub(crate) fn with_distinguished_names(mut self, names: Vec<Vec<u8>>) -> Self {
+        self.distinguished_names = names.into();
         self
     }
 
@@ -167,6 +194,20 @@ impl ProtectionSpace {
         !self.is_proxy
     }
 
+    /// What the server shows of itself, if that is to be judged ([`AuthenticationMethod::ServerTrust`]).
+    /// `serverTrust`.
+    #[cfg(feature = "tls")]
+    pub fn server_trust(&self) -> Option<&ServerTrust> {
+        self.server_trust.as_ref()
+    }
+
+    /// The names of the authorities whose certificates the server takes
+    /// ([`AuthenticationMethod::ClientCertificate`]), each an X.501 `Name` in DER. None if it names
+    /// none. `distinguishedNames`.
+    pub fn distinguished_names(&self) -> &[Vec<u8>] {
+        &self.distinguished_names
+    }
+
     /// Whether nobody on the way can read the credential. `receivesCredentialSecurely`.
     pub fn receives_credential_securely(&self) -> bool {
         use AuthenticationMethod::*;
@@ -199,51 +240,137 @@ pub enum AuthenticationMethod {
     Other(String),
 }
 
-/// User name and password. `URLCredential`.
+impl AuthenticationMethod {
+    /// Whether it is about a connection rather than a task, so that the session is asked before the
+    /// task.
+    pub fn is_session_wide(&self) -> bool {
+        use AuthenticationMethod::*;
+        matches!(self, ServerTrust | ClientCertificate | Ntlm | Negotiate)
+    }
+}
+
+/// What shows who we are, or whom we trust. `URLCredential`.
 ///
 /// ```
 /// use urlsession::{Credential, Persistence};
 ///
 /// let credential = Credential::new("me", "secret", Persistence::ForSession);
-/// assert_eq!(credential.password(), "secret");
+/// assert_eq!(credential.password(), Some("secret"));
 /// assert!(!format!("{credential:?}").contains("secret"));
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credential {
-    user: String,
-    password: String,
+    kind: Kind,
     persistence: Persistence,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+enum Kind {
+    Password {
+        user: String,
+        password: String,
+    },
+    Token(String),
+    #[cfg(feature = "tls")]
+    Identity(Identity),
+    #[cfg(feature = "tls")]
+    Trust(ServerTrust),
 }
 
 impl Credential {
     /// A user name and a password.
     pub fn new(user: impl Into<String>, password: impl Into<String>, persistence: Persistence) -> Self {
-        Credential { user: user.into(), password: password.into(), persistence }
+        Credential { kind: Kind::Password { user: user.into(), password: password.into() }, persistence }
     }
 
-    /// The user name. `user`.
-    pub fn user(&self) -> &str {
-        &self.user
+    /// A bearer token (RFC 6750). URLSession has none.
+    pub fn token(token: impl Into<String>, persistence: Persistence) -> Self {
+        Credential { kind: Kind::Token(token.into()), persistence }
     }
 
-    /// The password. `password`.
-    pub fn password(&self) -> &str {
-        &self.password
+    /// A certificate with its key, for a server that asks for one. It is kept no longer than the
+    /// session. `init(identity:certificates:persistence:)`.
+    #[cfg(feature = "tls")]
+    pub fn with_identity(identity: Identity) -> Self {
+        Credential { kind: Kind::Identity(identity), persistence: Persistence::ForSession }
+    }
+
+    /// Accepts a server as it is, whatever is wrong with its certificate and its name. It counts for
+    /// the connection whose challenge brought the trust, and no other. `init(trust:)`.
+    #[cfg(feature = "tls")]
+    pub fn for_trust(trust: &ServerTrust) -> Self {
+        Credential { kind: Kind::Trust(trust.clone()), persistence: Persistence::None }
+    }
+
+    /// The user name, if it is one of user name and password. `user`.
+    pub fn user(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Password { user, .. } => Some(user),
+            _ => None,
+        }
+    }
+
+    /// The password, if it is one of user name and password. `password`.
+    pub fn password(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Password { password, .. } => Some(password),
+            _ => None,
+        }
+    }
+
+    /// The token, if it is one.
+    pub fn bearer_token(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Token(token) => Some(token),
+            _ => None,
+        }
+    }
+
+    /// The certificate with its key, if it is one. `identity`.
+    #[cfg(feature = "tls")]
+    pub fn identity(&self) -> Option<&Identity> {
+        match &self.kind {
+            Kind::Identity(identity) => Some(identity),
+            _ => None,
+        }
+    }
+
+    /// What it accepts, if it is for a server's certificate.
+    #[cfg(feature = "tls")]
+    pub fn trust(&self) -> Option<&ServerTrust> {
+        match &self.kind {
+            Kind::Trust(trust) => Some(trust),
+            _ => None,
+        }
     }
 
     /// For how long it is kept. `persistence`.
     pub fn persistence(&self) -> Persistence {
         self.persistence
     }
+
+    /// The same credential, kept for another time. Certificates and trust stay what they are.
+    pub fn with_persistence(mut self, persistence: Persistence) -> Self {
+        if matches!(self.kind, Kind::Password { .. } | Kind::Token(_)) {
+            self.persistence = persistence;
+        }
+        self
+    }
 }
 
 impl fmt::Debug for Credential {
-    /// Without the password.
+    /// Without what is secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credential")
-            .field("user", &self.user)
-            .field("persistence", &self.persistence)
-            .finish_non_exhaustive()
+        let mut shown = f.debug_struct("Credential");
+        match &self.kind {
+            Kind::Password { user, .. } => shown.field("user", user),
+            Kind::Token(_) => shown.field("token", &"…"),
+            #[cfg(feature = "tls")]
+            Kind::Identity(identity) => shown.field("identity", identity),
+            #[cfg(feature = "tls")]
+            Kind::Trust(trust) => shown.field("trust", trust),
+        };
+        shown.field("persistence", &self.persistence).finish_non_exhaustive()
     }
 }
 
@@ -266,7 +393,8 @@ pub enum Persistence {
 pub enum ChallengeDisposition {
     /// Goes on with this credential, or with none.
     UseCredential(Option<Credential>),
-    /// Does what would be done without a delegate: uses the proposed credential if it was not rejected.
+    /// Does what would be done without a delegate: uses the proposed credential if it was not rejected,
+    /// and delivers the response if it was or if there is none.
     #[default]
     PerformDefaultHandling,
     /// Cancels the task.

@@ -2,13 +2,14 @@
 
 use crate::body::Body;
 use crate::challenge::{Challenge, ChallengeDisposition};
-use crate::disposition::{RedirectDecision, ResponseDisposition};
+use crate::disposition::{CacheDecision, RedirectDecision, ResponseDisposition};
 use crate::download::DownloadedFile;
 use crate::engine::events::{Lane, Mode};
 use crate::error::Error;
 use crate::head::ResponseHead;
 use crate::metrics::TaskMetrics;
 use crate::request::Request;
+use crate::storage::CachedResponse;
 use crate::task::core::{Events, TaskCore};
 use crate::task::{AnyTask, Task};
 use bytes::Bytes;
@@ -28,7 +29,8 @@ use std::time::Duration;
 ///
 /// The order for one task is: `did_create`; for each redirect `will_redirect`; `did_receive_informational`
 /// for each 1xx; `did_send_body_data` while the body goes out; `did_receive_response`;
-/// `did_receive_data` for each piece; `did_finish_collecting`; `did_complete`. A download has
+/// `did_receive_data` for each piece; `will_cache_response`; `did_finish_collecting`; `did_complete`.
+/// Challenges come where they come. A download has
 /// `did_resume_at_offset`, `did_write_data` and `did_finish_downloading` in place of the response and
 /// its data. A task with a completion handler ([`Task::on_completion`]) or a reader
 /// ([`DataTask::open`](crate::DataTask::open)) delivers its response there, and not through
@@ -58,6 +60,16 @@ pub trait Delegate: Send + Sync + 'static {
         let _ = error;
     }
 
+    /// A challenge about a connection: the server's certificate is to be judged, or it wants one of ours,
+    /// or asks for NTLM or Negotiate. `urlSession(_:didReceive:completionHandler:)`.
+    ///
+    /// Only the session's delegate is asked. `None`, the default, is the same as not to implement it:
+    /// [`did_receive_challenge`](Delegate::did_receive_challenge) is asked then.
+    fn did_receive_session_challenge(&self, challenge: &Challenge) -> Option<ChallengeDisposition> {
+        let _ = challenge;
+        None
+    }
+
     /// A task was made. Runs in the call that makes it, on its thread, before it returns.
     /// `urlSession(_:didCreateTask:)`.
     fn did_create(&self, event: &TaskEvent<'_>) {
@@ -79,7 +91,12 @@ pub trait Delegate: Send + Sync + 'static {
         }
     }
 
-    /// Somebody wants to know who we are. `urlSession(_:task:didReceive:completionHandler:)`.
+    /// Somebody wants to know who we are, for each attempt anew.
+    /// `urlSession(_:task:didReceive:completionHandler:)`.
+    ///
+    /// A server that asks by several methods brings a challenge for each, the strongest first, until one
+    /// is answered with something else than
+    /// [`RejectProtectionSpace`](ChallengeDisposition::RejectProtectionSpace).
     fn did_receive_challenge(&self, event: &TaskEvent<'_>, challenge: &Challenge) -> ChallengeDisposition {
         match event.next() {
             Some((next, core)) => next.did_receive_challenge(core, challenge),
@@ -192,6 +209,16 @@ pub trait Delegate: Send + Sync + 'static {
         }
     }
 
+    /// The response is complete and would be stored in the cache: `response` is what a later request
+    /// would get, its body decoded. Comes after the data. Not called for what comes from the cache, nor
+    /// for downloads. `urlSession(_:dataTask:willCacheResponse:completionHandler:)`.
+    fn will_cache_response(&self, event: &TaskEvent<'_>, response: &CachedResponse) -> CacheDecision {
+        match event.next() {
+            Some((next, core)) => next.will_cache_response(core, response),
+            None => CacheDecision::Store,
+        }
+    }
+
     /// What was measured, once for each task, just before `did_complete`.
     /// `urlSession(_:task:didFinishCollecting:)`.
     fn did_finish_collecting(&self, event: &TaskEvent<'_>, metrics: &TaskMetrics) {
@@ -212,6 +239,10 @@ pub trait Delegate: Send + Sync + 'static {
 impl<D: Delegate + ?Sized> Delegate for Arc<D> {
     fn did_become_invalid(&self, error: Option<&Error>) {
         (**self).did_become_invalid(error);
+    }
+
+    fn did_receive_session_challenge(&self, challenge: &Challenge) -> Option<ChallengeDisposition> {
+        (**self).did_receive_session_challenge(challenge)
     }
 
     fn did_create(&self, event: &TaskEvent<'_>) {
@@ -277,6 +308,10 @@ impl<D: Delegate + ?Sized> Delegate for Arc<D> {
         (**self).did_finish_downloading(event, file);
     }
 
+    fn will_cache_response(&self, event: &TaskEvent<'_>, response: &CachedResponse) -> CacheDecision {
+        (**self).will_cache_response(event, response)
+    }
+
     fn did_finish_collecting(&self, event: &TaskEvent<'_>, metrics: &TaskMetrics) {
         (**self).did_finish_collecting(event, metrics);
     }
@@ -333,6 +368,14 @@ impl Events for Chain {
         Some(self)
     }
 
+    fn did_receive_session_challenge(&self, challenge: &Challenge) -> Option<ChallengeDisposition> {
+        match &self.next {
+            Some(next) => next.did_receive_session_challenge(challenge),
+            None if self.is_of_task => None,
+            None => self.delegate.did_receive_session_challenge(challenge),
+        }
+    }
+
     fn did_create(&self, core: &Arc<TaskCore>) {
         self.delegate.did_create(&self.event(core));
     }
@@ -383,6 +426,10 @@ impl Events for Chain {
 
     fn did_finish_downloading(&self, core: &Arc<TaskCore>, file: &DownloadedFile) {
         self.delegate.did_finish_downloading(&self.event(core), file);
+    }
+
+    fn will_cache_response(&self, core: &Arc<TaskCore>, response: &CachedResponse) -> CacheDecision {
+        self.delegate.will_cache_response(&self.event(core), response)
     }
 
     fn did_finish_collecting(&self, core: &Arc<TaskCore>, metrics: &TaskMetrics) {

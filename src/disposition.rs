@@ -1,6 +1,7 @@
 //! What a delegate decides: plain values that its methods return.
 
 use crate::request::Request;
+use crate::storage::CachedResponse;
 
 /// What becomes of a response whose head has arrived. `URLSession.ResponseDisposition`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,4 +27,17 @@ pub enum RedirectDecision {
     Follow(Request),
     /// It is not followed: the redirect response and its body are the result of the task.
     Stop,
+}
+
+/// What becomes of a response that would be stored in the cache.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub enum CacheDecision {
+    /// It is stored as it came.
+    #[default]
+    Store,
+    /// This is stored in its place.
+    StoreAs(CachedResponse),
+    /// It is not stored.
+    DoNotStore,
 }

@@ -106,6 +106,8 @@ mod sys;
 mod task;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "tls")]
+mod trust;
 
 pub use body::{Body, BodyWriter, Multipart, Part};
 pub use bytes::Bytes;
@@ -116,7 +118,7 @@ pub use challenge::{
 pub use checksum::{Checksum, ChecksumAlgorithm, ParseChecksumError};
 pub use configuration::Configuration;
 pub use delegate::{Delegate, DelegateQueue, TaskEvent};
-pub use disposition::{RedirectDecision, ResponseDisposition};
+pub use disposition::{CacheDecision, RedirectDecision, ResponseDisposition};
 pub use download::{DownloadRequest, DownloadedFile};
 pub use error::{Error, ErrorKind, Result};
 pub use head::ResponseHead;
@@ -136,6 +138,8 @@ pub use task::{
 };
 #[cfg(feature = "tls")]
 pub use tls::{Certificate, CryptoProvider, Identity, RootCertificates, TlsVersion};
+#[cfg(feature = "tls")]
+pub use trust::ServerTrust;
 pub use url::Url;
 
 /// The code in the documents, so that it is compiled.

@@ -13,6 +13,7 @@ use crate::proto::coding;
 use crate::request::{IntoUrl, Request};
 use crate::response::Response;
 use crate::resume::ResumeData;
+use crate::storage::Stores;
 use crate::sync::{Arc, Mutex, lock};
 use crate::task::core::{Context, Events, Kind, TaskCore};
 use crate::task::{AnyTask, DataTask, DownloadTask, SessionProgress, Task, UploadTask};
@@ -75,7 +76,12 @@ impl Session {
     /// delegate. Invalidating it has no effect. `URLSession.shared`.
     pub fn shared() -> Session {
         static SHARED: OnceLock<Session> = OnceLock::new();
-        SHARED.get_or_init(|| Session::builder().build_as(true)).clone()
+        SHARED
+            .get_or_init(|| {
+                let stores = Stores::open(&Configuration::default());
+                Session::builder().build_as(true, stores)
+            })
+            .clone()
     }
 
     /// A session with a configuration, which is copied.
@@ -369,16 +375,30 @@ impl SessionBuilder {
         self
     }
 
-    /// The session.
+    /// The session. Never fails: what is wrong with the configuration, and a directory that cannot be
+    /// used, is the error of every task; see [`try_build`](SessionBuilder::try_build).
     pub fn build(self) -> Session {
-        self.build_as(false)
+        let stores = Stores::open(&self.configuration);
+        self.build_as(false, stores)
     }
 
-    fn build_as(self, shared: bool) -> Session {
+    /// The session, if its configuration is sound and what it keeps can be kept.
+    ///
+    /// # Errors
+    ///
+    /// What [`Configuration::check`] says, and why a directory of the configuration cannot be used:
+    /// [`ErrorKind::CannotCreateFile`](crate::ErrorKind::CannotCreateFile) or a kin of it.
+    pub fn try_build(self) -> Result<Session> {
+        self.configuration.check()?;
+        let stores = Stores::open(&self.configuration)?;
+        Ok(self.build_as(false, Ok(stores)))
+    }
+
+    fn build_as(self, shared: bool, stores: Result<Stores>) -> Session {
         let SessionBuilder { configuration, delegate, queue } = self;
         let own_queue = queue.is_none();
         let queue = queue.unwrap_or_else(DelegateQueue::serial);
-        let context = context(configuration, &queue, own_queue);
+        let context = context(configuration, stores, &queue, own_queue);
         let events = delegate.as_ref().map(|delegate| Chain::of_session(Arc::clone(delegate)));
         Session(Arc::new(Inner {
             context,
@@ -399,7 +419,12 @@ impl fmt::Debug for SessionBuilder {
 }
 
 /// Puts together what the tasks of a session share.
-fn context(configuration: Configuration, queue: &DelegateQueue, own_queue: bool) -> Arc<Context> {
+fn context(
+    configuration: Configuration,
+    stores: Result<Stores>,
+    queue: &DelegateQueue,
+    own_queue: bool,
+) -> Arc<Context> {
     Arc::new_cyclic(|weak: &Weak<Context>| {
         let weak = weak.clone();
         let pool = crate::engine::pool::Pool::new(
@@ -422,7 +447,7 @@ fn context(configuration: Configuration, queue: &DelegateQueue, own_queue: bool)
             configuration.get_maximum_idle_connections_per_host(),
         );
         let defaults = defaults(&configuration);
-        Context::new(configuration, defaults, pool, (Arc::clone(&queue.0), own_queue), origins, names)
+        Context::new(configuration, defaults, stores, pool, (Arc::clone(&queue.0), own_queue), origins, names)
     })
 }
 

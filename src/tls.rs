@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// An X.509 certificate. `SecCertificate`.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Certificate(CertificateDer<'static>);
 
 impl Certificate {
@@ -144,6 +144,16 @@ impl Identity {
         &self.0.key
     }
 }
+
+/// The same certificates and the same key.
+impl PartialEq for Identity {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+            || (self.0.chain == other.0.chain && self.0.key.secret_der() == other.0.key.secret_der())
+    }
+}
+
+impl Eq for Identity {}
 
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -577,7 +577,9 @@ fn guarded(disposition: ChallengeDisposition, queue: DelegateQueue) -> (Session,
     let configuration = configuration(|_, client| {
         let space = ProtectionSpace::new("stub.test", 443, "https", AuthenticationMethod::Basic);
         let answer = match client.challenge(Challenge::new(space.with_realm("staff"))) {
-            ChallengeDisposition::UseCredential(Some(credential)) => credential.user().to_owned(),
+            ChallengeDisposition::UseCredential(Some(credential)) => {
+                credential.user().unwrap_or_default().to_owned()
+            }
             other => format!("{other:?}"),
         };
         client.respond(http::Response::new(answer));

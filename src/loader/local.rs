@@ -1,6 +1,7 @@
 //! What comes from elsewhere than a network: `data:` URLs, files, and own protocols. From here on their
 //! responses go the way of all others.
 
+use super::authentication::decide;
 use super::incoming::Incoming;
 use super::redirect::copied;
 use super::{Flow, Loader, Pause, Step};
@@ -350,7 +351,7 @@ impl Audience for Task {
             let disposition = if core.is_settled() {
                 ChallengeDisposition::CancelChallenge
             } else {
-                contain(|| core.within_event(|| events.did_receive_challenge(&core, &challenge)))
+                contain(|| core.within_event(|| decide(&challenge, events.as_ref(), &core)))
                     .unwrap_or_default()
             };
             answer(disposition);

@@ -12,6 +12,7 @@
 //! Each step is a function from what it was given to what comes next; there is a file for each
 //! group of them. What a step needs to wait for it says, and is called again.
 
+mod authentication;
 mod body;
 mod clock;
 mod connect;
@@ -29,6 +30,7 @@ mod segments;
 mod upload;
 
 use crate::body::Body;
+use crate::challenge::ChallengeDisposition;
 use crate::connection::dial::Dial;
 use crate::connection::idle::{Permit, Ticket};
 #[cfg(feature = "tls")]
@@ -138,6 +140,7 @@ enum Answer {
     Redirect(Box<RedirectDecision>),
     Response(ResponseDisposition),
     Body(Option<Body>),
+    Challenge(ChallengeDisposition),
 }
 
 impl Loader {

@@ -38,6 +38,7 @@ impl Loader {
         self.prepare_upload(core)?;
         let request = self.request(core);
         core.context.configuration.check()?;
+        core.context.stores()?;
         request.well_formed()?;
         let protocol = protocol::find(core.context.configuration.get_protocols(), request)?;
         let route = match protocol {

@@ -1,5 +1,32 @@
-//! What outlives a task.
+//! What outlives a task: what a session remembers, in memory or in files.
 
 mod cached_response;
 
 pub use cached_response::{CachedResponse, StoragePolicy};
+
+use crate::configuration::Configuration;
+use crate::error::Result;
+
+/// The stores of a session.
+pub(crate) struct Stores {}
+
+impl Stores {
+    /// Those that a configuration asks for.
+    ///
+    /// # Errors
+    ///
+    /// Why one of them cannot be used.
+    pub(crate) fn open(_: &Configuration) -> Result<Self> {
+        Ok(Stores {})
+    }
+}
+
+/// Which store a session has.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Choice<T> {
+    /// The one that its kind of configuration has.
+    #[default]
+    Automatic,
+    None,
+    Own(T),
+}

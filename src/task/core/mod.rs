@@ -31,7 +31,7 @@ use crate::connection::resolve::Names;
 #[cfg(feature = "tls")]
 use crate::connection::tls::TlsSettings;
 use crate::connection::transport::Buffers;
-use crate::disposition::{RedirectDecision, ResponseDisposition};
+use crate::disposition::{CacheDecision, RedirectDecision, ResponseDisposition};
 use crate::download::DownloadedFile;
 use crate::engine::claim::Claim;
 use crate::engine::events::{Event, Lane, Subject};
@@ -43,6 +43,7 @@ use crate::metrics::TaskMetrics;
 use crate::request::Request;
 use crate::response::{Content, Response};
 use crate::resume::ResumeData;
+use crate::storage::{CachedResponse, Stores};
 use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::thread::ThreadId;
 use crate::sync::{Arc, Instant, Mutex, lock};
@@ -113,6 +114,7 @@ pub(crate) trait Events: Send + Sync {
         None
     }
 
+    fn did_receive_session_challenge(&self, challenge: &Challenge) -> Option<ChallengeDisposition>;
     fn did_create(&self, core: &Arc<TaskCore>);
     fn will_redirect(&self, core: &Arc<TaskCore>, head: &ResponseHead, request: Request) -> RedirectDecision;
     fn did_receive_challenge(&self, core: &Arc<TaskCore>, challenge: &Challenge) -> ChallengeDisposition;
@@ -127,6 +129,7 @@ pub(crate) trait Events: Send + Sync {
     fn did_resume_at_offset(&self, core: &Arc<TaskCore>, offset: u64, expected: Option<u64>);
     fn did_write_data(&self, core: &Arc<TaskCore>, since: u64, total: u64, expected: Option<u64>);
     fn did_finish_downloading(&self, core: &Arc<TaskCore>, file: &DownloadedFile);
+    fn will_cache_response(&self, core: &Arc<TaskCore>, response: &CachedResponse) -> CacheDecision;
     fn did_finish_collecting(&self, core: &Arc<TaskCore>, metrics: &TaskMetrics);
     fn did_complete(&self, core: &Arc<TaskCore>, error: Option<&Error>);
 }
@@ -138,6 +141,8 @@ const PIECE_COST: usize = 512;
 pub(crate) struct Context {
     pub(crate) configuration: Configuration,
     pub(crate) defaults: Vec<(HeaderName, HeaderValue)>,
+    /// What outlives tasks, or why it could not be opened.
+    stores: Result<Stores, Error>,
     pub(crate) pool: Pool,
     pub(crate) lane: Arc<Lane>,
     /// The lane is this session's alone.
@@ -159,6 +164,7 @@ impl Context {
     pub(crate) fn new(
         configuration: Configuration,
         defaults: Vec<(HeaderName, HeaderValue)>,
+        stores: Result<Stores, Error>,
         pool: Pool,
         (lane, own_lane): (Arc<Lane>, bool),
         origins: Origins,
@@ -167,6 +173,7 @@ impl Context {
         Context {
             configuration,
             defaults,
+            stores,
             pool,
             lane,
             own_lane,
@@ -181,6 +188,11 @@ impl Context {
             next_id: AtomicU64::new(1),
             lenders: AtomicUsize::new(0),
         }
+    }
+
+    /// What outlives the tasks of the session, or why it could not be opened.
+    pub(crate) fn stores(&self) -> Result<&Stores, Error> {
+        self.stores.as_ref().map_err(Clone::clone)
     }
 
     /// Has the delegate's queue run something. Where that means here and now, a worker that does it

@@ -29,7 +29,7 @@ mod sync;
 mod sys;
 
 use library::{connection, disposition, engine, error, head, header, task};
-use standin::{body, challenge, configuration, download, metrics, request, response, resume};
+use standin::{body, challenge, configuration, download, metrics, request, response, resume, storage};
 
 pub mod checks;
 mod run;

@@ -51,6 +51,13 @@ pub(crate) mod resume {
     pub struct ResumeData;
 }
 
+pub(crate) mod storage {
+    #[derive(Clone, Debug)]
+    pub struct CachedResponse;
+
+    pub(crate) struct Stores;
+}
+
 pub(crate) mod transport {
     use shuttle::sync::atomic::{AtomicBool, Ordering};
     use std::sync::Arc;

@@ -7,6 +7,7 @@ use crate::error::{Error, ErrorKind};
 use crate::metrics::TaskMetrics;
 use crate::response::Response;
 use crate::resume::ResumeData;
+use crate::storage::Stores;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Arc, Instant, pick, thread};
 use crate::sys::{Interest, Socket, poll_sockets};
@@ -231,7 +232,15 @@ pub(crate) fn context(mode: LaneMode, workers: usize) -> Arc<Context> {
     use crate::connection::{idle::Origins, resolve::Names};
     let origins = Origins::new(6, Duration::from_secs(1), 6);
     let pool = Pool::new(workers, Box::new(|| {}));
-    Arc::new(Context::new(Configuration, Vec::new(), pool, (Lane::new(mode), true), origins, Names))
+    Arc::new(Context::new(
+        Configuration,
+        Vec::new(),
+        Ok(Stores),
+        pool,
+        (Lane::new(mode), true),
+        origins,
+        Names,
+    ))
 }
 
 /// A task that follows the steps.
