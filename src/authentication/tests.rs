@@ -38,7 +38,8 @@ impl AuthenticationScheme for ThreeLegs {
         credential: Option<&Credential>,
     ) -> Result<Box<dyn AuthenticationExchange>> {
         let missing = || Error::new(ErrorKind::Unknown, "no credential");
-        Ok(Box::new(Legs { user: credential.ok_or_else(missing)?.user().to_owned(), sent: 0 }))
+        let user = credential.and_then(Credential::user).ok_or_else(missing)?;
+        Ok(Box::new(Legs { user: user.to_owned(), sent: 0 }))
     }
 }
 
