@@ -1,6 +1,9 @@
 //! What a session is to go by: limits, headers, redirects, trust. A plain value that is copied
 //! into the session when that is made; knows nothing of how the session goes by it.
 
+mod credentials;
+
+use crate::authentication::AuthenticationScheme;
 use crate::error::{Error, ErrorKind, Result};
 use crate::header;
 use crate::protocol::Protocol;
@@ -63,6 +66,7 @@ pub struct Configuration {
     pub(crate) download_directory: Option<PathBuf>,
     pub(crate) resolver: Option<Arc<dyn Resolver>>,
     protocols: Vec<Arc<dyn Protocol>>,
+    authentication_schemes: Vec<Arc<dyn AuthenticationScheme>>,
     #[cfg(feature = "tls")]
     pub(crate) tls: TlsProperties,
     /// The first thing that was wrong.
@@ -115,6 +119,7 @@ impl Default for Configuration {
             download_directory: None,
             resolver: None,
             protocols: Vec::new(),
+            authentication_schemes: Vec::new(),
             #[cfg(feature = "tls")]
             tls: TlsProperties {
                 minimum_version: TlsVersion::Tls12,
@@ -513,7 +518,8 @@ impl fmt::Debug for Configuration {
             .field("maximum_headers", &self.maximum_headers)
             .field("download_directory", &self.get_download_directory())
             .field("resolver", &self.resolver)
-            .field("protocols", &self.protocols.len());
+            .field("protocols", &self.protocols.len())
+            .field("authentication_schemes", &self.authentication_schemes.len());
         #[cfg(feature = "tls")]
         shown.field("tls", &self.tls);
         shown.field("error", &self.error).finish()

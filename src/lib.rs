@@ -57,6 +57,7 @@
 //! | know what went wrong | [`Error`], [`ErrorKind`] |
 //! | show how far it is | [`Task::progress`], [`Task::on_progress`], [`Session::progress`] |
 //! | know what took how long | [`Task::metrics`], [`TaskMetrics`] |
+//! | authenticate in a way of your own | [`AuthenticationScheme`] |
 //! | resolve names otherwise | [`Resolver`] |
 //! | bring a scheme of your own, or test without a network | [`Protocol`], [`ProtocolClient`] |
 //!
@@ -75,6 +76,7 @@
 //! `tls`, `gzip` and `checksum` are on by default; `brotli`, `zstd`, `json`, `aws-lc-rs` and
 //! `platform-verifier` are not. A feature adds something, and does not change how the rest behaves.
 
+mod authentication;
 mod body;
 mod challenge;
 #[cfg_attr(not(feature = "checksum"), allow(dead_code))]
@@ -109,6 +111,9 @@ mod tls;
 #[cfg(feature = "tls")]
 mod trust;
 
+pub use authentication::{
+    AuthenticatingRequest, AuthenticationExchange, AuthenticationScheme, AuthenticationStep,
+};
 pub use body::{Body, BodyWriter, Multipart, Part};
 pub use bytes::Bytes;
 pub use challenge::{
