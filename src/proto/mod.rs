@@ -1,5 +1,7 @@
 //! Rules without I/O, threads or clocks: what goes on the wire and what it means.
 
+#[cfg_attr(not(test), allow(dead_code))]
+pub(crate) mod caching;
 pub(crate) mod coding;
 pub(crate) mod date;
 pub(crate) mod digest_fields;
