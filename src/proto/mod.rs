@@ -7,6 +7,8 @@ pub(crate) mod date;
 pub(crate) mod digest_fields;
 pub(crate) mod eyeballs;
 pub(crate) mod http1;
+#[allow(dead_code)] // Until cookies are kept.
+pub(crate) mod public_suffix;
 pub(crate) mod ranges;
 pub(crate) mod redirect;
 pub(crate) mod resumable_upload;
