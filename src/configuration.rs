@@ -1,6 +1,8 @@
 //! What a session is to go by: limits, headers, redirects, trust. A plain value that is copied
 //! into the session when that is made; knows nothing of how the session goes by it.
 
+mod places;
+
 use crate::error::{Error, ErrorKind, Result};
 use crate::header;
 use crate::protocol::Protocol;
@@ -61,6 +63,8 @@ pub struct Configuration {
     pub(crate) maximum_header_bytes: usize,
     pub(crate) maximum_headers: usize,
     pub(crate) download_directory: Option<PathBuf>,
+    pub(crate) application: Option<String>,
+    pub(crate) storage_directory: Option<PathBuf>,
     pub(crate) resolver: Option<Arc<dyn Resolver>>,
     protocols: Vec<Arc<dyn Protocol>>,
     #[cfg(feature = "tls")]
@@ -113,6 +117,8 @@ impl Default for Configuration {
             maximum_header_bytes: 256 * 1024,
             maximum_headers: 256,
             download_directory: None,
+            application: None,
+            storage_directory: None,
             resolver: None,
             protocols: Vec::new(),
             #[cfg(feature = "tls")]
@@ -512,6 +518,8 @@ impl fmt::Debug for Configuration {
             .field("maximum_header_bytes", &self.maximum_header_bytes)
             .field("maximum_headers", &self.maximum_headers)
             .field("download_directory", &self.get_download_directory())
+            .field("application", &self.application)
+            .field("storage_directory", &self.storage_directory)
             .field("resolver", &self.resolver)
             .field("protocols", &self.protocols.len());
         #[cfg(feature = "tls")]
