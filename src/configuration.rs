@@ -2,6 +2,7 @@
 //! into the session when that is made; knows nothing of how the session goes by it.
 
 mod credentials;
+mod places;
 
 use crate::authentication::AuthenticationScheme;
 use crate::error::{Error, ErrorKind, Result};
@@ -64,6 +65,8 @@ pub struct Configuration {
     pub(crate) maximum_header_bytes: usize,
     pub(crate) maximum_headers: usize,
     pub(crate) download_directory: Option<PathBuf>,
+    pub(crate) application: Option<String>,
+    pub(crate) storage_directory: Option<PathBuf>,
     pub(crate) resolver: Option<Arc<dyn Resolver>>,
     protocols: Vec<Arc<dyn Protocol>>,
     authentication_schemes: Vec<Arc<dyn AuthenticationScheme>>,
@@ -117,6 +120,8 @@ impl Default for Configuration {
             maximum_header_bytes: 256 * 1024,
             maximum_headers: 256,
             download_directory: None,
+            application: None,
+            storage_directory: None,
             resolver: None,
             protocols: Vec::new(),
             authentication_schemes: Vec::new(),
@@ -517,6 +522,8 @@ impl fmt::Debug for Configuration {
             .field("maximum_header_bytes", &self.maximum_header_bytes)
             .field("maximum_headers", &self.maximum_headers)
             .field("download_directory", &self.get_download_directory())
+            .field("application", &self.application)
+            .field("storage_directory", &self.storage_directory)
             .field("resolver", &self.resolver)
             .field("protocols", &self.protocols.len())
             .field("authentication_schemes", &self.authentication_schemes.len());

@@ -4,8 +4,8 @@ mod file;
 pub(crate) mod layout;
 mod options;
 pub(crate) mod partial;
-pub(crate) mod temporary;
 
+pub(crate) use crate::sys::temporary;
 pub use file::DownloadedFile;
 pub(crate) use options::DownloadOptions;
 pub use options::DownloadRequest;

@@ -136,6 +136,7 @@ pub use response::Response;
 pub use resume::ResumeData;
 pub use retry::RetryPolicy;
 pub use session::{Session, SessionBuilder, Tasks, delete, download, get, head, post, put};
+pub use storage::places::set_application;
 pub use storage::{CachedResponse, StoragePolicy};
 pub use task::{
     Any, AnyTask, BodyReader, Data, DataTask, Download, DownloadTask, Pending, Progress, SessionProgress,

@@ -31,6 +31,7 @@ mod bounce;
 pub(crate) mod file;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod splice;
+pub(crate) mod temporary;
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub(crate) use bounce::Bounce as Splice;

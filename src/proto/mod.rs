@@ -14,3 +14,4 @@ pub(crate) mod redirect;
 pub(crate) mod resumable_upload;
 pub(crate) mod structured;
 pub(crate) mod validator;
+pub(crate) mod xxh64;

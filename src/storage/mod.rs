@@ -1,6 +1,10 @@
 //! What outlives a task: what a session remembers, in memory or in files.
 
 mod cached_response;
+#[allow(dead_code)]
+pub(crate) mod journal;
+#[allow(dead_code)]
+pub(crate) mod places;
 
 pub use cached_response::{CachedResponse, StoragePolicy};
 

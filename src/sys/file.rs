@@ -3,9 +3,9 @@
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 /// Makes a file that did not exist, to read and write, for nobody but the user. Fails with
@@ -47,6 +47,63 @@ pub(crate) fn open_without_waiting(path: &Path) -> io::Result<File> {
 pub(crate) fn lock(file: &File) -> bool {
     use rustix::fs::{FlockOperation, flock};
     flock(file, FlockOperation::NonBlockingLockExclusive) != Err(Errno::WOULDBLOCK)
+}
+
+/// Gives a file free that was taken by [`lock`].
+pub(crate) fn unlock(file: &File) {
+    use rustix::fs::{FlockOperation, flock};
+    // What cannot be given free now is so when it is closed.
+    let _ = flock(file, FlockOperation::Unlock);
+}
+
+/// Whatever is written to the file from now on is written at its end, wherever that is by then.
+pub(crate) fn append_only(file: &File) -> io::Result<()> {
+    use rustix::fs::{fcntl_getfl, fcntl_setfl};
+    Ok(fcntl_setfl(file, fcntl_getfl(file)? | OFlags::APPEND)?)
+}
+
+/// Makes sure that a file is the user's own and that nobody else may read it, by its mode. Fails with
+/// `PermissionDenied` if it is somebody else's: whoever put it there can read what comes into it, and has
+/// chosen what is in it. The superuser may use what is anybody's.
+pub(crate) fn make_private(file: &File) -> io::Result<()> {
+    let metadata = file.metadata()?;
+    if !is_ours(&metadata) {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it belongs to another user"));
+    }
+    if metadata.mode() & 0o077 != 0 {
+        file.set_permissions(Permissions::from_mode(0o600))?;
+    }
+    Ok(())
+}
+
+/// Makes a directory, and those it is in, for nobody but the user. One that is there stays as it is.
+pub(crate) fn create_private_directory(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Makes sure that nobody but us can put files in place of ours in a directory, and that we can. Fails with
+/// `PermissionDenied` if it is somebody else's, or open to the whole world (without the sticky bit, which
+/// keeps everybody to what is their own), or not to be written to. That a group may write to it is
+/// whoever's choice who made the group: many systems give each user one.
+pub(crate) fn check_directory(path: &Path) -> io::Result<()> {
+    use rustix::fs::{Access, access};
+    let denied = |what| Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
+    let metadata = std::fs::metadata(path)?;
+    if !metadata.is_dir() {
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
+    if !is_ours(&metadata) && metadata.mode() & 0o1000 == 0 {
+        return denied("it belongs to another user");
+    }
+    if metadata.mode() & 0o1002 == 0o0002 {
+        return denied("everybody may write to it");
+    }
+    Ok(access(path, Access::WRITE_OK | Access::EXEC_OK)?)
+}
+
+fn is_ours(metadata: &Metadata) -> bool {
+    let user = rustix::process::geteuid();
+    user.is_root() || metadata.uid() == user.as_raw()
 }
 
 /// Whether the file is the one of that name, and not one that had it before.

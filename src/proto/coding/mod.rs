@@ -27,8 +27,6 @@ mod deflate;
 mod gzip;
 mod output;
 #[cfg(feature = "zstd")]
-mod xxh64;
-#[cfg(feature = "zstd")]
 mod zstd;
 
 use crate::error::{Error, ErrorKind, Result};

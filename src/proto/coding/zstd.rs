@@ -13,8 +13,8 @@
 //! taken out, delivered, and the window is put back in the guise of stored blocks.
 
 use super::output::Output;
-use super::xxh64::Xxh64;
 use super::{Coding, Fault};
+use crate::proto::xxh64::Xxh64;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 use std::io::{self, Read, Write};

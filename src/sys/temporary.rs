@@ -1,6 +1,6 @@
 //! Names of files that are not finished, and making them.
 
-use crate::sys::file::{create_new_private, open_no_follow};
+use super::file::{create_new_private, open_no_follow};
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::hash::{BuildHasher, RandomState};
