@@ -2,6 +2,8 @@
 
 mod cached_response;
 #[allow(dead_code)]
+mod instances;
+#[allow(dead_code)]
 pub(crate) mod journal;
 #[allow(dead_code)]
 pub(crate) mod places;
