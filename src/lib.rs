@@ -83,6 +83,7 @@ mod challenge;
 mod checksum;
 mod configuration;
 mod connection;
+mod cookie;
 mod delegate;
 mod disposition;
 mod download;
@@ -122,6 +123,7 @@ pub use challenge::{
 #[cfg(feature = "checksum")]
 pub use checksum::{Checksum, ChecksumAlgorithm, ParseChecksumError};
 pub use configuration::Configuration;
+pub use cookie::{Cookie, CookieBuilder, SameSite};
 pub use delegate::{Delegate, DelegateQueue, TaskEvent};
 pub use disposition::{CacheDecision, RedirectDecision, ResponseDisposition};
 pub use download::{DownloadRequest, DownloadedFile};

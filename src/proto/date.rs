@@ -70,7 +70,7 @@ fn is_leap(year: i64) -> bool {
     year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
 }
 
-fn days_in(month: i64, year: i64) -> i64 {
+pub(crate) fn days_in(month: i64, year: i64) -> i64 {
     match month {
         4 | 6 | 9 | 11 => 30,
         2 if is_leap(year) => 29,
@@ -80,7 +80,7 @@ fn days_in(month: i64, year: i64) -> i64 {
 }
 
 /// In the calendar of today, for any year from 0 on.
-fn days_since_1970(day: i64, month: i64, year: i64) -> i64 {
+pub(crate) fn days_since_1970(day: i64, month: i64, year: i64) -> i64 {
     // The days of the years before this one, counted from the year 0, which was a leap year.
     let years =
         if year == 0 { 0 } else { year * 365 + 1 + (year - 1) / 4 - (year - 1) / 100 + (year - 1) / 400 };
