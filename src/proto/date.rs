@@ -1,9 +1,56 @@
-//! Dates as HTTP has them (RFC 9110, section 5.6.7): the one form that may be sent, IMF-fixdate.
-//! Knows no clock.
+//! Dates as HTTP has them (RFC 9110, section 5.6.7): the one form that may be sent, IMF-fixdate, and the
+//! obsolete ones, which have to be read. Knows no clock.
 
 const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+/// What the names of the days have behind their first three letters, in RFC 850's form.
+const DAY_ENDS: [&str; 7] = ["day", "sday", "nesday", "rsday", "day", "urday", "day"];
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/// The seconds since 1970 that a date in one of the three forms is. `this_year` decides which century two
+/// digits are of: none is more than 50 years ahead.
+pub(crate) fn http_date(text: &[u8], this_year: i64) -> Option<i64> {
+    imf_fixdate(text).or_else(|| {
+        let text = std::str::from_utf8(text).ok()?;
+        rfc850_date(text, this_year).or_else(|| asctime_date(text))
+    })
+}
+
+/// `Sunday, 06-Nov-94 08:49:37 GMT`.
+fn rfc850_date(text: &str, this_year: i64) -> Option<i64> {
+    let (day_name, rest) = text.split_once(", ")?;
+    let known = |(day, end): (&&str, &&str)| day_name.strip_prefix(*day) == Some(*end);
+    let mut words = rest.split(' ');
+    let (date, time, zone) = (words.next()?, words.next()?, words.next()?);
+    if !DAYS.iter().zip(&DAY_ENDS).any(known) || zone != "GMT" || words.next().is_some() {
+        return None;
+    }
+    let mut parts = date.split('-');
+    let (day, month, year) = (parts.next()?, parts.next()?, number(parts.next()?, 2)?);
+    if parts.next().is_some() {
+        return None;
+    }
+    let near = this_year - this_year.rem_euclid(100) + year;
+    let year = if near > this_year + 50 { near - 100 } else { near };
+    seconds(number(day, 2)?, month, year, time)
+}
+
+/// `Sun Nov  6 08:49:37 1994`.
+fn asctime_date(text: &str) -> Option<i64> {
+    let text = Some(text).filter(|text| text.len() == 24 && text.is_ascii())?;
+    let (day_name, rest) = text.split_once(' ')?;
+    let (month, rest) = rest.split_once(' ')?;
+    let (day, rest) = rest.split_at_checked(2)?;
+    let (time, year) = rest.strip_prefix(' ')?.split_once(' ')?;
+    let day = match day.strip_prefix(' ') {
+        Some(digit) => number(digit, 1)?,
+        None => number(day, 2)?,
+    };
+    if !DAYS.contains(&day_name) {
+        return None;
+    }
+    seconds(day, month, number(year, 4)?, time)
+}
 
 /// The seconds since 1970 that a date such as `Sun, 06 Nov 1994 08:49:37 GMT` is.
 ///
@@ -18,8 +65,11 @@ pub(crate) fn imf_fixdate(text: &[u8]) -> Option<i64> {
     if !DAYS.contains(&day_name) || zone != "GMT" || word().is_some() {
         return None;
     }
+    seconds(number(day, 2)?, month, number(year, 4)?, time)
+}
+
+fn seconds(day: i64, month: &str, year: i64, time: &str) -> Option<i64> {
     let month = 1 + i64::try_from(MONTHS.iter().position(|name| *name == month)?).ok()?;
-    let (day, year) = (number(day, 2)?, number(year, 4)?);
     let mut parts = time.split(':');
     let mut part = || number(parts.next()?, 2);
     let (hour, minute, second) = (part()?, part()?, part()?);
@@ -128,6 +178,35 @@ mod tests {
             ("Mon, 01 Jan 0001 00:00:00 GMT", -62_135_596_800),
         ] {
             assert_eq!(imf_fixdate(text.as_bytes()), Some(seconds), "{text}");
+        }
+    }
+
+    #[test]
+    fn obsolete_forms_are_read() {
+        for (text, seconds) in [
+            ("Sun, 06 Nov 1994 08:49:37 GMT", 784_111_777),
+            ("Sunday, 06-Nov-94 08:49:37 GMT", 784_111_777),
+            ("Wednesday, 01-Jan-75 00:00:00 GMT", 3_313_526_400),
+            ("Tuesday, 01-Jan-76 00:00:00 GMT", 189_302_400),
+            ("Sun Nov  6 08:49:37 1994", 784_111_777),
+            ("Wed Nov 16 08:49:37 1994", 784_975_777),
+        ] {
+            assert_eq!(http_date(text.as_bytes(), 2025), Some(seconds), "{text}");
+        }
+        for text in [
+            "",
+            "Sun, 06-Nov-94 08:49:37 GMT",
+            "Sunday, 06-Nov-1994 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 UTC",
+            "Sunday, 06-Nov-94 08:49:37 GMT ",
+            "Sunday, 31-Feb-94 08:49:37 GMT",
+            "Sun Nov 6 08:49:37 1994",
+            "Sun Nov 06 8:49:37 1994",
+            "Sun Nov  6 08:49:37 94",
+            "Sun Nov \u{e4}6 08:49:37 199",
+            "0",
+        ] {
+            assert_eq!(http_date(text.as_bytes(), 2025), None, "{text}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! Rules without I/O, threads or clocks: what goes on the wire and what it means.
 
-#[cfg_attr(not(test), allow(dead_code))]
+#[allow(dead_code, unused_imports)]
 pub(crate) mod caching;
 pub(crate) mod coding;
 #[allow(dead_code)] // Until cookies are kept.

@@ -1,4 +1,34 @@
 //! The rules of a private cache (RFC 9111), without storage, sockets or clocks: what may be kept, what a
 //! kept response may answer, and what is to be asked before it does. Knows no particular store.
+//!
+//! ```text
+//!              ┌ Serve: what is stored is the answer ──────────────────────▶ (refresh beside it)
+//! request ─▶ decide ─ Revalidate: ask with conditions ─▶ 304 ─▶ by_304 ──▶ what is stored
+//!              ├ Fetch: ask ─▶ to_store ─▶ a writer of the store            5xx ─▶ may_stand_in
+//!              └ Missing, GatewayTimeout: nothing may be asked
+//! ```
 
+mod decision;
+mod directives;
+mod freshness;
+mod policy;
+mod ranges;
+mod status;
 pub(crate) mod stored;
+mod storing;
+mod updating;
+mod vary;
+
+pub(crate) use decision::{
+    Conditions, Decision, Presented, Serve, conditions, decide, head_of, is_failure, may_stand_in,
+};
+pub(crate) use freshness::Freshness;
+pub use policy::CachePolicy;
+pub(crate) use ranges::Portion;
+pub(crate) use status::Detail;
+pub use status::{CacheStatus, Forward};
+pub(crate) use storing::{Received, invalidated, to_store};
+pub(crate) use updating::{By304, ByHead, by_304, by_head};
+
+#[cfg(test)]
+mod tests;

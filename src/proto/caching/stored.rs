@@ -54,6 +54,14 @@ impl Stored {
         bytes
     }
 
+    /// Whether it was selected by something that is not to be in any file.
+    pub(crate) fn is_secret(&self) -> bool {
+        self.selecting.iter().any(|field| {
+            let is_secret = |name: HeaderName| is_secret(&name);
+            field.value.is_some() && HeaderName::from_bytes(field.name.as_bytes()).is_ok_and(is_secret)
+        })
+    }
+
     /// As bytes that [`decode`](Stored::decode) reads. `None` if there are more of them than it takes.
     pub(crate) fn encode(&self) -> Option<Vec<u8>> {
         let mut bytes = vec![FORMAT, version_byte(self.version)?];
@@ -93,14 +101,20 @@ impl Stored {
     }
 }
 
+impl fmt::Debug for Selecting {
+    /// Without the value, which may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.name, if self.value.is_some() { "" } else { " (absent)" })
+    }
+}
+
 impl fmt::Debug for Stored {
     /// Without what is secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<&str> = self.selecting.iter().map(|field| field.name.as_str()).collect();
         f.debug_struct("Stored")
             .field("status", &self.status)
             .field("headers", &Shown(&self.headers))
-            .field("selecting", &names)
+            .field("selecting", &self.selecting)
             .field("response_time", &self.response_time)
             .field("body_length", &self.body_length)
             .finish_non_exhaustive()
@@ -303,6 +317,8 @@ mod tests {
         let text = format!("{:?}", stored());
         assert!(text.contains("max-age") && text.contains("x-none"), "{text}");
         assert!(!text.contains("hidden"), "{text}");
+        assert!(stored().is_secret());
+        assert!(!Stored { selecting: Vec::new(), ..stored() }.is_secret());
         let again = Stored::decode(&stored().encode().expect("short enough")).expect("read");
         assert!(again.headers["set-cookie"].is_sensitive());
     }
