@@ -1,6 +1,9 @@
 //! What a session is to go by: limits, headers, redirects, trust. A plain value that is copied
 //! into the session when that is made; knows nothing of how the session goes by it.
 
+#[cfg(feature = "tls")]
+mod pins;
+
 use crate::error::{Error, ErrorKind, Result};
 use crate::header;
 use crate::protocol::Protocol;
@@ -8,6 +11,8 @@ use crate::resolver::Resolver;
 use crate::retry::RetryPolicy;
 #[cfg(feature = "tls")]
 use crate::tls::{Certificate, CryptoProvider, Identity, RootCertificates, TlsVersion};
+#[cfg(feature = "tls")]
+use crate::trust::pins::Pins;
 use http::header::{self as names, HeaderMap, HeaderName, HeaderValue};
 use std::fmt;
 use std::path::PathBuf;
@@ -87,6 +92,7 @@ pub(crate) struct TlsProperties {
     pub(crate) added_roots: Vec<Certificate>,
     pub(crate) client_identity: Option<Identity>,
     pub(crate) accept_invalid_certificates: bool,
+    pub(crate) pins: Pins,
     pub(crate) crypto_provider: CryptoProvider,
 }
 
@@ -123,6 +129,7 @@ impl Default for Configuration {
                 added_roots: Vec::new(),
                 client_identity: None,
                 accept_invalid_certificates: false,
+                pins: Pins::default(),
                 crypto_provider: CryptoProvider::default(),
             },
             error: None,
