@@ -2,6 +2,8 @@
 //! into the session when that is made; knows nothing of how the session goes by it.
 
 mod credentials;
+#[cfg(feature = "tls")]
+mod pins;
 mod places;
 
 use crate::authentication::AuthenticationScheme;
@@ -12,6 +14,8 @@ use crate::resolver::Resolver;
 use crate::retry::RetryPolicy;
 #[cfg(feature = "tls")]
 use crate::tls::{Certificate, CryptoProvider, Identity, RootCertificates, TlsVersion};
+#[cfg(feature = "tls")]
+use crate::trust::pins::Pins;
 use http::header::{self as names, HeaderMap, HeaderName, HeaderValue};
 use std::fmt;
 use std::path::PathBuf;
@@ -94,6 +98,7 @@ pub(crate) struct TlsProperties {
     pub(crate) added_roots: Vec<Certificate>,
     pub(crate) client_identity: Option<Identity>,
     pub(crate) accept_invalid_certificates: bool,
+    pub(crate) pins: Pins,
     pub(crate) crypto_provider: CryptoProvider,
 }
 
@@ -133,6 +138,7 @@ impl Default for Configuration {
                 added_roots: Vec::new(),
                 client_identity: None,
                 accept_invalid_certificates: false,
+                pins: Pins::default(),
                 crypto_provider: CryptoProvider::default(),
             },
             error: None,

@@ -2,6 +2,8 @@
 
 use crate::head::ResponseHead;
 use crate::resume::ResumeData;
+#[cfg(feature = "tls")]
+use crate::trust::ServerTrust;
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -166,6 +168,8 @@ struct Inner {
     tells_source: bool,
     response: Option<Arc<ResponseHead>>,
     resume_data: Option<ResumeData>,
+    #[cfg(feature = "tls")]
+    server_trust: Option<ServerTrust>,
 }
 
 impl Error {
@@ -180,6 +184,8 @@ impl Error {
             tells_source: true,
             response: None,
             resume_data: None,
+            #[cfg(feature = "tls")]
+            server_trust: None,
         }))
     }
 
@@ -210,6 +216,13 @@ impl Error {
     /// [`ResumeData::discard`].
     pub fn resume_data(&self) -> Option<&ResumeData> {
         self.0.resume_data.as_ref()
+    }
+
+    /// What the server had shown, if it was not trusted: the error has one of the `ServerCertificate…`
+    /// kinds then, or a delegate did not want it. `NSURLErrorFailingURLPeerTrustErrorKey`.
+    #[cfg(feature = "tls")]
+    pub fn server_trust(&self) -> Option<&ServerTrust> {
+        self.0.server_trust.as_ref()
     }
 
     /// Whether a time limit passed.
@@ -259,6 +272,12 @@ impl Error {
     pub fn with_url(self, url: &Url) -> Self {
         let url = redacted(url);
         self.change(|inner| inner.url = Some(url))
+    }
+
+    /// The same error with what the server had shown.
+    #[cfg(feature = "tls")]
+    pub(crate) fn with_server_trust(self, trust: ServerTrust) -> Self {
+        self.change(|inner| inner.server_trust = Some(trust))
     }
 
     /// The same error with what it takes to go on.

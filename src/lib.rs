@@ -147,7 +147,7 @@ pub use task::{
 #[cfg(feature = "tls")]
 pub use tls::{Certificate, CryptoProvider, Identity, RootCertificates, TlsVersion};
 #[cfg(feature = "tls")]
-pub use trust::ServerTrust;
+pub use trust::{ServerTrust, pins::PinnedKeys};
 pub use url::Url;
 
 /// The code in the documents, so that it is compiled.

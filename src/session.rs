@@ -258,12 +258,12 @@ impl Session {
         context.buffers.clear();
     }
 
-    /// Forgets everything that the session remembers: its connections, names, and TLS sessions with
-    /// the connections they belong to.
+    /// Forgets everything that the session remembers: its connections, names, TLS sessions, and the
+    /// certificates that a delegate gave for servers which asked for one.
     pub fn reset(&self) {
         self.flush();
         #[cfg(feature = "tls")]
-        self.0.context.forget_tls();
+        self.0.context.tls.forget();
     }
 
     /// The label that was given to the session.

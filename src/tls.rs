@@ -1,7 +1,10 @@
 //! What a program says about TLS: certificates, its own identity, roots, versions. Plain data over
 //! DER; the connection makes rustls' own types of it.
 
+pub(crate) mod outline;
+
 use crate::error::{Error, ErrorKind, Result};
+use outline::Outline;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::fmt;
@@ -45,6 +48,16 @@ impl Certificate {
     /// The certificate in DER.
     pub fn der(&self) -> &[u8] {
         &self.0
+    }
+
+    /// SHA-256 over the public key with its algorithm (`SubjectPublicKeyInfo` in DER), which is what keys
+    /// are pinned by: see [`PinnedKeys`](crate::PinnedKeys). `None` if the certificate is malformed.
+    pub fn public_key_sha256(&self) -> Option<[u8; 32]> {
+        Outline::of(&self.0).map(|outline| sha256(outline.public_key()))
+    }
+
+    pub(crate) fn from_rustls(der: CertificateDer<'static>) -> Self {
+        Certificate(der)
     }
 
     pub(crate) fn as_rustls(&self) -> &CertificateDer<'static> {
@@ -201,6 +214,13 @@ pub enum CryptoProvider {
     /// `aws-lc-rs`: can be FIPS-validated, has post-quantum key exchange.
     #[cfg(feature = "aws-lc-rs")]
     AwsLcRs,
+}
+
+pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut hash = [0; 32];
+    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
+    hash.iter_mut().zip(digest.as_ref()).for_each(|(to, from)| *to = *from);
+    hash
 }
 
 fn malformed(doing: &str, error: pem::Error) -> Error {

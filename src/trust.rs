@@ -1,6 +1,8 @@
 //! What a server shows of itself, for somebody to judge. Plain data and the verdict that would hold
 //! without them.
 
+pub(crate) mod pins;
+
 use crate::error::Result;
 use crate::tls::Certificate;
 use std::fmt;
@@ -9,9 +11,31 @@ use std::sync::Arc;
 
 /// The certificates of a server, as one connection has shown them. `SecTrust`.
 ///
-/// Comes with a challenge ([`ProtectionSpace::server_trust`](crate::ProtectionSpace::server_trust)).
+/// Comes with a challenge ([`ProtectionSpace::server_trust`](crate::ProtectionSpace::server_trust)), and
+/// with the [error](crate::Error::server_trust) of a server that was not trusted.
 /// [`Credential::for_trust`](crate::Credential::for_trust) accepts it. Cloning gives the same; two are
 /// equal if they are of the same connection.
+///
+/// ```
+/// use urlsession::{AuthenticationMethod, Challenge, ChallengeDisposition, Credential, Delegate};
+///
+/// /// Trusts one server of a test laboratory whatever it shows, and others by the rules.
+/// struct Laboratory;
+///
+/// impl Delegate for Laboratory {
+///     fn did_receive_session_challenge(&self, challenge: &Challenge) -> Option<ChallengeDisposition> {
+///         match challenge.protection_space().server_trust() {
+///             Some(trust) if trust.host() == "rack7.lab.example" => {
+///                 if let Err(error) = trust.evaluate() {
+///                     eprintln!("accepted nevertheless: {error}");
+///                 }
+///                 Some(ChallengeDisposition::UseCredential(Some(Credential::for_trust(trust))))
+///             }
+///             _ => Some(ChallengeDisposition::PerformDefaultHandling),
+///         }
+///     }
+/// }
+/// ```
 #[derive(Clone)]
 pub struct ServerTrust(Arc<Shown>);
 
@@ -34,6 +58,16 @@ impl ServerTrust {
     /// The certificates, the server's own first. `SecTrustCopyCertificateChain`.
     pub fn certificates(&self) -> &[Certificate] {
         &self.0.certificates
+    }
+
+    /// The SHA-256 of the public key of each certificate, in the same order, as
+    /// [`PinnedKeys`](crate::PinnedKeys) has them. A malformed certificate is left out.
+    ///
+    /// Only the first key is sure to be the server's. The others may be anybody's, as long as nothing shows
+    /// that they have issued its certificate; [`PinnedKeys::are_met_by`](crate::PinnedKeys::are_met_by)
+    /// looks at that.
+    pub fn public_key_sha256(&self) -> Vec<[u8; 32]> {
+        self.0.certificates.iter().filter_map(Certificate::public_key_sha256).collect()
     }
 
     /// What default handling makes of it. `SecTrustEvaluateWithError`.

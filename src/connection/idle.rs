@@ -6,10 +6,13 @@
 //! comes later. Permits and places in the queue are guards: dropping one hands on what it held, so a
 //! task that is cancelled at any point strands nothing.
 //!
+//! A connection whose server is trusted by exception is for those only for whom the exception was made; it
+//! stays where it is for others, or is closed if it was handed to one of them.
+//!
 //! Lock: `Origin::state`; wakers are woken and connections dropped after it. `Origins::map` is never
 //! held together with it.
 
-use super::transport::Connection;
+use super::transport::{Asker, Connection};
 use crate::engine::queue::Queue;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Arc, Instant, Mutex, lock};
@@ -105,6 +108,8 @@ pub(crate) struct Want {
     pub(crate) fresh: bool,
     /// The time.
     pub(crate) now: Instant,
+    /// Who wants it.
+    pub(crate) asker: Asker,
 }
 
 /// What an attempt to get a connection gave.
@@ -233,7 +238,7 @@ impl Origin {
             return Acquired::Wait(Ticket { origin: Arc::clone(self), number });
         }
         state.in_use += 1;
-        let given = state.idle.pop();
+        let given = state.take_idle(want.asker);
         let generation = state.generation;
         drop(state);
         self.take(given, generation, want)
@@ -248,14 +253,15 @@ impl Origin {
                 break;
             }
             let age = want.now.saturating_duration_since(since);
-            let usable =
-                age < self.idle_timeout && ((age < TRUSTED && !want.certain) || connection.is_alive());
+            let usable = connection.is_good_for(want.asker)
+                && age < self.idle_timeout
+                && ((age < TRUSTED && !want.certain) || connection.is_alive());
             if usable {
                 return Acquired::Reused(connection, permit);
             }
             log::debug!("a kept-alive connection is closed: idle for {age:?}");
             connection.close();
-            given = lock(&self.state).idle.pop();
+            given = lock(&self.state).take_idle(want.asker);
         }
         Acquired::Open(permit)
     }
@@ -292,6 +298,14 @@ impl Origin {
         if let Some(waker) = waker {
             waker.wake();
         }
+    }
+}
+
+impl State {
+    /// The connection used last of those that will do.
+    fn take_idle(&mut self, asker: Asker) -> Option<Idle> {
+        let at = self.idle.iter().rposition(|idle| idle.connection.is_good_for(asker))?;
+        Some(self.idle.remove(at))
     }
 }
 

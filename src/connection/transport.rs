@@ -14,6 +14,8 @@ use crate::sync::{Arc, Mutex, lock};
 #[cfg(feature = "tls")]
 use crate::sys::Interest;
 use crate::sys::{Patience, Socket, Splice};
+#[cfg(feature = "tls")]
+use crate::trust::ServerTrust;
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -45,6 +47,51 @@ pub(crate) enum Written {
     Bytes(usize),
     /// So many bytes were taken, possibly none, and the socket has no more room.
     Full(usize),
+}
+
+/// Where the handshake of TLS stands.
+#[cfg(feature = "tls")]
+#[derive(Debug)]
+pub(crate) enum Securing {
+    /// It is done.
+    Done,
+    /// It waits for the peer.
+    Wait(Interest),
+    /// Somebody has to judge the server before anything more is said:
+    /// [`accept`](Connection::accept).
+    Trust(ServerTrust),
+    /// The server asks for a certificate by one of these authorities, as the DER of their names:
+    /// [`identify`](Connection::identify).
+    Identity(Vec<Vec<u8>>),
+}
+
+/// For whom a connection is good whose server is trusted by a delegate and by nobody else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exception {
+    /// For all tasks: their session has said so, of whom all of them would ask first.
+    OfSession,
+    /// For the tasks without a delegate of their own, which would ask the same one.
+    OfTasks,
+    /// For one task, by its number.
+    OfTask(u64),
+}
+
+/// Who wants a connection: a task by its number, and whether it has a delegate of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Asker {
+    pub(crate) task: u64,
+    pub(crate) has_own_delegate: bool,
+}
+
+impl Exception {
+    /// Whether it holds for who asks.
+    pub(crate) fn holds_for(self, asker: Asker) -> bool {
+        match self {
+            Exception::OfSession => true,
+            Exception::OfTasks => !asker.has_own_delegate,
+            Exception::OfTask(task) => task == asker.task,
+        }
+    }
 }
 
 /// What is known about a connection, for metrics.
@@ -113,6 +160,8 @@ pub(crate) struct Connection {
     info: ConnectionInfo,
     /// The last receive left room, so the socket had no more at that time.
     drained: bool,
+    /// The server is trusted in spite of what is wrong with its certificate.
+    exception: Option<Exception>,
     /// How many exchanges it has carried.
     pub(crate) exchanges: u32,
     /// In the middle of a request or of the body of a response. A connection that ends there is reset:
@@ -146,6 +195,7 @@ impl Connection {
             buffers,
             info,
             drained: true,
+            exception: None,
             exchanges: 0,
             midway: false,
         }
@@ -164,30 +214,34 @@ impl Connection {
         Ok(())
     }
 
-    /// Carries the handshake on, receiving once at the most. `None` when it is done, else what it
-    /// waits for.
+    /// Carries the handshake on, receiving once at the most.
     #[cfg(feature = "tls")]
-    pub(crate) fn handshake(&mut self, patience: Patience) -> Result<Option<Interest>, Error> {
+    pub(crate) fn handshake(&mut self, patience: Patience) -> Result<Securing, Error> {
         let mut received = false;
         loop {
-            let Some(tls) = self.tls.as_mut() else { return Ok(None) };
+            let Some(tls) = self.tls.as_mut() else { return Ok(Securing::Done) };
             let step = tls.stream.handshake(&mut tls.cipher, &mut tls.outgoing);
-            if matches!(step, Ok(Handshake::Done)) {
-                // The last flight goes out together with the request.
-                let TlsInfo { version, cipher_suite, resumed, .. } = tls.stream.info();
-                self.info.tls_version = Some(version);
-                self.info.tls_cipher_suite = Some(cipher_suite);
-                self.info.tls_resumed = resumed;
-                return Ok(None);
+            match step {
+                Ok(Handshake::Done) => {
+                    // The last flight goes out together with the request.
+                    let TlsInfo { version, cipher_suite, resumed, .. } = tls.stream.info();
+                    self.info.tls_version = Some(version);
+                    self.info.tls_cipher_suite = Some(cipher_suite);
+                    self.info.tls_resumed = resumed;
+                    return Ok(Securing::Done);
+                }
+                Ok(Handshake::NeedsTrust) => return tls.stream.server_trust().map(Securing::Trust),
+                Ok(Handshake::NeedsIdentity) => return Ok(Securing::Identity(tls.stream.authorities())),
+                Ok(Handshake::NeedsInput) | Err(_) => {}
             }
             // What TLS has to say goes out first, and an alert goes out also when it failed.
             let flushed = flush(&self.socket, &mut tls.outgoing);
             let _ = step?;
             if !flushed.map_err(|error| lost("sending the TLS handshake", error))? {
-                return Ok(Some(Interest::WRITE));
+                return Ok(Securing::Wait(Interest::WRITE));
             }
             if received {
-                return Ok(Some(Interest::READ));
+                return Ok(Securing::Wait(Interest::READ));
             }
             match self.receive_cipher(patience).map_err(|error| lost("TLS handshake", error))? {
                 Received::Bytes(_) => received = true,
@@ -197,9 +251,44 @@ impl Connection {
                         "TLS handshake: the server closed the connection before it was done",
                     ));
                 }
-                Received::Nothing => return Ok(Some(Interest::READ)),
+                Received::Nothing => return Ok(Securing::Wait(Interest::READ)),
             }
         }
+    }
+
+    /// The server is trusted, in spite of the rules if there is an exception for it.
+    #[cfg(feature = "tls")]
+    pub(crate) fn accept(&mut self, exception: Option<Exception>) {
+        self.exception = exception;
+        if let Some(tls) = self.tls.as_mut() {
+            tls.stream.accept(exception.is_some());
+        }
+    }
+
+    /// The server gets the certificate that is offered, or none if none is.
+    #[cfg(feature = "tls")]
+    pub(crate) fn identify(&mut self) {
+        if let Some(tls) = self.tls.as_mut() {
+            tls.stream.identify();
+        }
+    }
+
+    /// Whether a server that asks for a certificate gets one.
+    #[cfg(feature = "tls")]
+    pub(crate) fn has_identity(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.stream.has_identity())
+    }
+
+    /// Whether the server is trusted only because somebody said so, whatever is wrong with its
+    /// certificate. What it says counts for nothing beyond the exchange (RFC 6797, section 8.1).
+    #[allow(dead_code)]
+    pub(crate) fn is_overridden(&self) -> bool {
+        self.exception.is_some()
+    }
+
+    /// Whether it may carry a request of who asks.
+    pub(crate) fn is_good_for(&self, asker: Asker) -> bool {
+        self.exception.is_none_or(|exception| exception.holds_for(asker))
     }
 
     pub(crate) fn socket(&self) -> &Arc<Socket> {
@@ -583,4 +672,24 @@ fn lost(doing: &str, error: io::Error) -> Error {
         _ => "the connection failed",
     };
     Error::new(ErrorKind::NetworkConnectionLost, format!("{doing}: {what}")).with_source(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn for_whom_exceptions_are() {
+        let plain = |task| Asker { task, has_own_delegate: false };
+        let own = |task| Asker { task, has_own_delegate: true };
+        for (exception, for_plain, for_own, for_same) in [
+            (Exception::OfSession, true, true, true),
+            (Exception::OfTasks, true, false, false),
+            (Exception::OfTask(7), false, false, true),
+        ] {
+            assert_eq!(exception.holds_for(plain(1)), for_plain);
+            assert_eq!(exception.holds_for(own(1)), for_own);
+            assert_eq!(exception.holds_for(own(7)), for_same);
+        }
+    }
 }

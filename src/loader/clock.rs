@@ -25,6 +25,8 @@ pub(crate) struct Clock {
     progress: Option<Instant>,
     resource_at: Option<Instant>,
     connect_at: Option<Instant>,
+    /// What is left of the time for connecting, while somebody else takes theirs.
+    connect_left: Option<Duration>,
     /// When something else is due that the task waits for, and that is no limit.
     pub(super) next_attempt: Option<Instant>,
 }
@@ -38,6 +40,7 @@ impl Clock {
             progress: None,
             resource_at: None,
             connect_at: None,
+            connect_left: None,
             next_attempt: None,
         }
     }
@@ -81,6 +84,22 @@ impl Clock {
 
     pub(crate) fn end_connect(&mut self) {
         self.connect_at = None;
+        self.connect_left = None;
+    }
+
+    /// The time for connecting stands still.
+    #[cfg(feature = "tls")]
+    pub(crate) fn hold_connect(&mut self) {
+        let at = self.connect_at.take();
+        self.connect_left = at.map(|at| at.saturating_duration_since(Instant::now()));
+    }
+
+    /// It goes on.
+    #[cfg(feature = "tls")]
+    pub(crate) fn release_connect(&mut self) {
+        if let Some(left) = self.connect_left.take() {
+            self.connect_at = Instant::now().checked_add(left);
+        }
     }
 
     /// Whether the time for the whole task is over then.

@@ -5,7 +5,9 @@ use crate::connection::dial::{Dial, DialStep};
 use crate::connection::idle::{Acquired, Permit, Ticket, Want};
 use crate::connection::resolve::Lookup;
 #[cfg(feature = "tls")]
-use crate::connection::tls::{self, TlsOptions, TlsSettings};
+use crate::connection::tls::{self, TlsOptions};
+#[cfg(feature = "tls")]
+use crate::connection::transport::Securing;
 use crate::connection::transport::{Connection, ConnectionInfo};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::http1::Exchange;
@@ -118,7 +120,8 @@ impl Loader {
             transaction.secure_connection_start = Some(now);
         }
         let (host, _) = self.host(core)?;
-        let settings = core.context.tls(|| settings(&core.context))?;
+        let terms = self.terms(core)?;
+        let settings = core.context.tls.settings(terms, || options(&core.context))?;
         connection.start_tls(&settings, &host)?;
         Ok(Flow::Go(Step::Handshake(connection, permit, Interest::READ)))
     }
@@ -132,12 +135,14 @@ impl Loader {
         mode: Mode,
     ) -> Result<Flow> {
         self.interruptible(core, mode, connection.socket())?;
-        let waits = connection.handshake(self.clock.patience(mode));
+        let state = connection.handshake(self.clock.patience(mode));
         if core.is_settled() {
             return Err(Error::cancelled());
         }
-        match waits? {
-            Some(interest) => {
+        match state? {
+            Securing::Trust(trust) => self.ask_for_trust(connection, permit, trust, core),
+            Securing::Identity(authorities) => self.ask_for_identity(connection, permit, authorities, core),
+            Securing::Wait(interest) => {
                 if self.was_suspended(core) {
                     return Ok(Flow::Go(Step::Handshake(connection, permit, interest)));
                 }
@@ -145,9 +150,10 @@ impl Loader {
                 connection.release_buffers();
                 Ok(Flow::Stay(Step::Handshake(connection, permit, interest), Pause::Io))
             }
-            None => {
+            Securing::Done => {
                 let now = self.clock.touch();
                 self.clock.end_connect();
+                self.decided = None;
                 if let Some(transaction) = self.measure() {
                     transaction.secure_connection_end = Some(now);
                     transaction.connect_end = Some(now);
@@ -216,7 +222,7 @@ impl Loader {
         Ok(Flow::Go(Step::Converse(exchange, Interest::READ)))
     }
 
-    fn host(&self, core: &Arc<TaskCore>) -> Result<(String, u16)> {
+    pub(super) fn host(&self, core: &Arc<TaskCore>) -> Result<(String, u16)> {
         let url = self.request(core).check()?;
         let host = url.host_str().unwrap_or_default().to_owned();
         match url.port_or_known_default() {
@@ -235,9 +241,9 @@ impl Loader {
     }
 }
 
-/// The TLS settings of a session, from its configuration.
+/// What the TLS settings of a session are made from: its configuration.
 #[cfg(feature = "tls")]
-fn settings(context: &Context) -> Result<TlsSettings> {
+fn options(context: &Context) -> TlsOptions {
     use crate::tls::{CryptoProvider, RootCertificates, TlsVersion};
     let properties = &context.configuration.tls;
     let version = |version| match version {
@@ -247,7 +253,7 @@ fn settings(context: &Context) -> Result<TlsSettings> {
     let der = |certificates: &[crate::tls::Certificate]| {
         certificates.iter().map(|certificate| certificate.as_rustls().clone()).collect::<Vec<_>>()
     };
-    TlsSettings::new(&TlsOptions {
+    TlsOptions {
         minimum: version(properties.minimum_version),
         maximum: version(properties.maximum_version),
         extra_roots: der(&properties.added_roots),
@@ -270,5 +276,6 @@ fn settings(context: &Context) -> Result<TlsSettings> {
             CryptoProvider::AwsLcRs => tls::Provider::AwsLcRs,
         },
         alpn: vec![b"http/1.1".to_vec()],
-    })
+        pins: properties.pins.clone(),
+    }
 }

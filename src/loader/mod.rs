@@ -27,6 +27,8 @@ mod redirect;
 mod resumable;
 mod retry;
 mod segments;
+#[cfg(feature = "tls")]
+mod trust;
 mod upload;
 
 use crate::body::Body;
@@ -77,6 +79,9 @@ pub(crate) struct Loader {
     upload: Option<Box<Uploading>>,
     /// The part of a download that its connection brings, if there are several.
     segment: Option<Box<Segment>>,
+    /// Until the connection is there.
+    #[cfg(feature = "tls")]
+    decided: Option<Box<trust::Decided>>,
 }
 
 /// Where the task stands.
@@ -97,6 +102,9 @@ enum Step {
     Dial(Dial, Permit),
     #[cfg(feature = "tls")]
     Handshake(Box<Connection>, Permit, Interest),
+    /// The delegate is asked about the server's certificate, or for ours.
+    #[cfg(feature = "tls")]
+    Asking(Box<trust::Asking>),
     Converse(Box<Exchange>, Interest),
     /// The delegate is asked about a redirect.
     Redirecting(Incoming, Arc<ResponseHead>, Box<Request>),
@@ -141,6 +149,8 @@ enum Answer {
     Response(ResponseDisposition),
     Body(Option<Body>),
     Challenge(ChallengeDisposition),
+    #[cfg(feature = "tls")]
+    Connection(ChallengeDisposition, trust::By),
 }
 
 impl Loader {
@@ -162,6 +172,8 @@ impl Loader {
             route: Route::Network,
             upload: None,
             segment: None,
+            #[cfg(feature = "tls")]
+            decided: None,
         }
     }
 
@@ -208,6 +220,8 @@ impl Loader {
                     };
                 }
                 Err(error) => {
+                    #[cfg(feature = "tls")]
+                    self.decided.take();
                     match self.upload_lost(core, error).or_else(|error| self.after_failure(core, error)) {
                         Ok(step) => self.step = step,
                         Err(error) => return Advance::Done(Err(self.describe(core, error))),
@@ -230,6 +244,8 @@ impl Loader {
             Step::Dial(dial, permit) => self.dial(dial, permit, core),
             #[cfg(feature = "tls")]
             Step::Handshake(connection, permit, _) => self.handshake(connection, permit, core, mode),
+            #[cfg(feature = "tls")]
+            Step::Asking(asking) => self.asking(asking, core),
             Step::Converse(exchange, _) => self.converse(exchange, core, mode),
             Step::Redirecting(incoming, head, request) => self.redirecting(incoming, head, request, core),
             Step::Responding(receiving) => self.responding(receiving, core),
@@ -307,6 +323,8 @@ impl Loader {
 
     /// Says in an error what it is about.
     fn describe(&mut self, core: &Arc<TaskCore>, error: Error) -> Error {
+        #[cfg(feature = "tls")]
+        self.reconsider(&error, core);
         let error = match self.request(core).get_url() {
             Some(url) if error.url().is_none() => error.with_url(url),
             _ => error,

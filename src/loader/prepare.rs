@@ -84,20 +84,25 @@ impl Loader {
                 || !self.request(core).get_body().is_repeatable(),
             fresh: self.retries.wants_fresh_connection(),
             now: self.clock.progress(),
+            asker: core.asker(),
         }
     }
 
     /// The request's origin in the session's pool.
     pub(super) fn origin(&self, core: &Arc<TaskCore>) -> Result<Arc<Origin>> {
+        self.with_origin(core, |origin| core.context.origins.get(origin))
+    }
+
+    /// Does something with the request's origin, such as `https://example.com:8443`.
+    pub(super) fn with_origin<T>(&self, core: &Arc<TaskCore>, run: impl FnOnce(&str) -> T) -> Result<T> {
         let url = self.request(core).check()?;
-        let origins = &core.context.origins;
         if url.username().is_empty() && url.password().is_none() {
-            return Ok(origins.get(&url[..Position::BeforePath]));
+            return Ok(run(&url[..Position::BeforePath]));
         }
         let mut bare = url.clone();
         let _ = bare.set_username("");
         let _ = bare.set_password(None);
-        Ok(origins.get(&bare[..Position::BeforePath]))
+        Ok(run(&bare[..Position::BeforePath]))
     }
 
     /// The head as it goes on the wire, and whether the connection may persist after it.

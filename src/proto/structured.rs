@@ -298,7 +298,7 @@ impl<'a> Parser<'a> {
 
 /// What base64 stands for (RFC 4648 section 4). Padding may be missing, and the bits behind the last
 /// byte may be anything, as RFC 9651 section 4.2.7 recommends.
-fn base64(text: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn base64(text: &[u8]) -> Option<Vec<u8>> {
     let end = text.iter().position(|&byte| byte == b'=').unwrap_or(text.len());
     let (digits, padding) = text.split_at(end);
     let whole = text.len() % 4 == 0 || padding.is_empty();

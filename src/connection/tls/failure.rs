@@ -1,10 +1,10 @@
 //! What a failure of TLS means to a person: the [`ErrorKind`] and a message that says what is
 //! wrong with which certificate, since when, and what to do about it.
 
-use super::certificate::printable;
 use super::settings::Facts;
-use super::verify::{NAMES_SHOWN, Unanchored};
+use super::verify::{NAMES_SHOWN, NotPinned, Unanchored};
 use crate::error::{Error, ErrorKind};
+use crate::tls::outline::printable;
 use rustls::pki_types::UnixTime;
 use rustls::{AlertDescription, CertificateError, InvalidMessage, OtherError, PeerIncompatible};
 
@@ -78,7 +78,11 @@ pub(super) fn message(host: &str, phase: Phase, kind: ErrorKind, what: &str) -> 
 }
 
 fn certificate(host: &str, phase: Phase, verdict: &CertificateError) -> Error {
-    if let Some(unanchored) = as_unanchored(verdict) {
+    if let Some(not_pinned) = as_other::<NotPinned>(verdict) {
+        let what = describe_not_pinned(host, not_pinned);
+        return message(host, phase, ErrorKind::ServerCertificateUntrusted, &what);
+    }
+    if let Some(unanchored) = as_other::<Unanchored>(verdict) {
         let (kind, what) = describe_unanchored(unanchored);
         let source = rustls::Error::InvalidCertificate(unanchored.verdict.clone());
         return message(host, phase, kind, &what).with_told_source(source);
@@ -134,7 +138,7 @@ fn certificate(host: &str, phase: Phase, verdict: &CertificateError) -> Error {
     message(host, phase, kind, &what).with_told_source(rustls::Error::InvalidCertificate(source))
 }
 
-fn as_unanchored(verdict: &CertificateError) -> Option<&Unanchored> {
+fn as_other<T: std::error::Error + 'static>(verdict: &CertificateError) -> Option<&T> {
     match verdict {
         CertificateError::Other(OtherError(other)) => other.downcast_ref(),
         _ => None,
@@ -161,6 +165,15 @@ fn describe_unanchored(certificate: &Unanchored) -> (ErrorKind, String) {
     }
     what.push_str("; to trust its root, add that with Configuration::add_root_certificate");
     (ErrorKind::ServerCertificateHasUnknownRoot, what)
+}
+
+fn describe_not_pinned(host: &str, certificate: &NotPinned) -> String {
+    let mut what = format!("the server has none of the keys that are pinned for {}", printable(host));
+    if !certificate.keys.is_empty() {
+        what.push_str(&format!(", but shows {}", certificate.keys.join(", ")));
+    }
+    what.push_str("; if one of them is right, pin it with Configuration::pin_public_keys");
+    what
 }
 
 /// `certificate is for a.example, b.example and 3 more, not for c.example`.

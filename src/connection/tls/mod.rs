@@ -12,6 +12,10 @@
 //!                         ──PeerClosed──▶ nothing more will come
 //! ```
 //!
+//! Where somebody judges the server, `handshake()` also stops with `NeedsTrust`, and then with
+//! `NeedsIdentity` if the server wants a certificate: nothing that is outgoing may be sent before
+//! [`accept`](TlsStream::accept) and [`identify`](TlsStream::identify).
+//!
 //! Underneath is rustls's unbuffered interface, of which four things have to be known:
 //!
 //! - A state that says "send" is answered by "sent" at once: what was encoded is in `outgoing`,
@@ -24,29 +28,36 @@
 //! - After an error nothing may be fed again; what rustls wants to say about the error (an alert)
 //!   is taken out first.
 
-mod certificate;
 mod failure;
+mod notes;
+mod question;
+mod session;
 mod settings;
 mod verify;
 
 #[cfg(test)]
 mod tests;
 
-pub(crate) use settings::{Identity, Provider, TlsOptions, TlsSettings, TlsVersion};
+pub(crate) use session::SessionTls;
+pub(crate) use settings::{Identity, Judge, Offer, Provider, Terms, TlsOptions, TlsSettings, TlsVersion};
 
 use super::buffer::{Buffer, SendBuffer};
 use crate::error::{Error, ErrorKind, Result};
+use crate::tls::Certificate;
+use crate::trust::ServerTrust;
 use failure::{Phase, map_error, message};
+use question::{Keeper, Question};
 use rustls::HandshakeKind;
-use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
+use rustls::client::{ClientConnectionData, Resumption, UnbufferedClientConnection};
 #[cfg(test)]
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{ServerName, UnixTime};
 use rustls::unbuffered::{
     ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic,
 };
 use settings::Facts;
 use std::fmt;
+use std::sync::Arc;
 
 /// The most plaintext a record has (RFC 8446 §5.1).
 pub(crate) const MAX_PLAINTEXT: usize = 16 * 1024;
@@ -74,6 +85,12 @@ pub(crate) type Sink<'a> = dyn FnMut(&[u8]) -> bool + 'a;
 pub(crate) enum Handshake {
     /// The peer has to say more. Send what is outgoing, receive, and call again.
     NeedsInput,
+    /// Somebody has to judge the server. Send nothing, and [`accept`](TlsStream::accept) it or give
+    /// the connection up.
+    NeedsTrust,
+    /// The server asks for a certificate. Send nothing, and [`identify`](TlsStream::identify) or give the
+    /// connection up.
+    NeedsIdentity,
     /// The connection is secure. Send what is outgoing. `incoming` may hold application data
     /// already: decrypt before waiting for the socket.
     Done,
@@ -119,11 +136,15 @@ pub(crate) struct TlsStream {
     has_sent_close: bool,
     has_received_close: bool,
     failure: Option<Error>,
+    /// Until the handshake is done, if somebody is asked.
+    question: Option<Box<Question>>,
 }
 
 /// Why [`TlsStream::feed`] came to an end.
 enum Fed {
     NeedsInput,
+    /// Something has to be decided.
+    Held(Handshake),
     HandshakeDone,
     Stopped,
     PeerClosed,
@@ -143,7 +164,25 @@ impl TlsStream {
     pub(crate) fn with_alpn(settings: &TlsSettings, host: &str, alpn: Vec<Vec<u8>>) -> Result<Self> {
         let facts = settings.facts;
         let name = server_name(host)?;
-        let connection = UnbufferedClientConnection::new_with_alpn(settings.config.clone(), name, alpn)
+        let mut config = Arc::clone(&settings.config);
+        let keeper = settings.store.clone().map(|store| Arc::new(Keeper::new(store)));
+        if let Some(keeper) = &keeper {
+            let mut own = rustls::ClientConfig::clone(&config);
+            own.resumption = Resumption::store(Arc::clone(keeper) as _);
+            config = Arc::new(own);
+        }
+        let question = settings.judge.as_ref().map(|judge| {
+            Box::new(Question {
+                judge: Arc::clone(judge),
+                name: name.clone(),
+                keeper,
+                ocsp: Vec::new(),
+                authorities: None,
+                is_trusted: false,
+                is_identified: false,
+            })
+        });
+        let connection = UnbufferedClientConnection::new_with_alpn(config, name, alpn)
             .map_err(|error| map_error(host, Phase::Handshake, facts, &[], error))?;
         Ok(TlsStream {
             connection,
@@ -154,6 +193,7 @@ impl TlsStream {
             has_sent_close: false,
             has_received_close: false,
             failure: None,
+            question,
         })
     }
 
@@ -167,14 +207,82 @@ impl TlsStream {
         if self.phase == Phase::Transfer {
             return Ok(Handshake::Done);
         }
+        if let Some(held) = self.is_held() {
+            return Ok(held);
+        }
         match self.feed(incoming, outgoing, None)? {
             Fed::HandshakeDone => {
                 self.phase = Phase::Transfer;
+                self.question = None;
                 Ok(Handshake::Done)
             }
+            Fed::Held(held) => Ok(held),
             Fed::NeedsInput | Fed::Stopped => Ok(Handshake::NeedsInput),
             Fed::PeerClosed => Err(self.refused("the server closed the connection")),
         }
+    }
+
+    /// What the server shows, with the verdict of the rules, after [`Handshake::NeedsTrust`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::ServerCertificateUntrusted`] if it has no key that is pinned for it: that is for
+    /// nobody to judge.
+    pub(crate) fn server_trust(&mut self) -> Result<ServerTrust> {
+        let chain = self.connection.peer_certificates().unwrap_or_default();
+        let certificates = chain.iter().cloned().map(Certificate::from_rustls).collect();
+        let Some(question) = &self.question else {
+            return Ok(ServerTrust::new(&self.host, certificates, Ok(())));
+        };
+        let now = UnixTime::now();
+        let failed = |error| map_error(&self.host, self.phase, self.facts, &[], error);
+        if let Err(error) = question.judge.pinned(chain, &question.name, now) {
+            let error = failed(error);
+            let trust = ServerTrust::new(&self.host, certificates, Err(error.clone()));
+            let error = error.with_server_trust(trust);
+            self.failure = Some(error.clone());
+            return Err(error);
+        }
+        let verdict = question.judge.verdict(chain, &question.name, &question.ocsp, now).map_err(failed);
+        Ok(ServerTrust::new(&self.host, certificates, verdict))
+    }
+
+    /// The server is trusted: the handshake goes on. `by_exception`: in spite of the verdict, for this
+    /// connection only.
+    pub(crate) fn accept(&mut self, by_exception: bool) {
+        if let Some(question) = &mut self.question {
+            question.accept(by_exception);
+        }
+    }
+
+    /// The names of the authorities that the server wants a certificate of, in DER, after
+    /// [`Handshake::NeedsIdentity`].
+    pub(crate) fn authorities(&self) -> Vec<Vec<u8>> {
+        let authorities = self.question.as_ref().and_then(|question| question.authorities.clone());
+        authorities.unwrap_or_default()
+    }
+
+    /// The certificate that the settings offer will do, or none if they offer none.
+    pub(crate) fn identify(&mut self) {
+        if let Some(question) = &mut self.question {
+            question.is_identified = true;
+        }
+    }
+
+    /// Whether a certificate is offered to a server that asks.
+    pub(crate) fn has_identity(&self) -> bool {
+        self.facts.has_identity
+    }
+
+    /// What has to be decided before anything more is said.
+    fn is_held(&self) -> Option<Handshake> {
+        let question = self.question.as_ref()?;
+        // Whoever resumes a session was judged when that began.
+        if !question.is_trusted && self.connection.handshake_kind() != Some(HandshakeKind::Resumed) {
+            self.connection.peer_certificates()?;
+            return Some(Handshake::NeedsTrust);
+        }
+        let is_asked = question.authorities.is_some() && !question.is_identified;
+        is_asked.then_some(Handshake::NeedsIdentity)
     }
 
     /// Decrypts the whole records of `incoming` in place and gives their plaintext, at most
@@ -196,7 +304,7 @@ impl TlsStream {
             return Ok(Decrypted::PeerClosed);
         }
         match self.feed(incoming, outgoing, Some(sink))? {
-            Fed::NeedsInput | Fed::HandshakeDone => Ok(Decrypted::NeedsInput),
+            Fed::NeedsInput | Fed::HandshakeDone | Fed::Held(_) => Ok(Decrypted::NeedsInput),
             Fed::Stopped => Ok(Decrypted::Stopped),
             Fed::PeerClosed => {
                 incoming.clear();
@@ -342,6 +450,13 @@ impl TlsStream {
             } else {
                 end = end.map(|end| end.saturating_sub(discard));
             }
+            if let Some(question) = &mut self.question {
+                question.hear();
+                // Not in the midst of a record: what rustls has done with it is known only at its end.
+                if let (true, Some(held)) = (is_record_done, self.is_held()) {
+                    return Ok(Fed::Held(held));
+                }
+            }
             if let Some(fed) = fed {
                 return Ok(fed);
             }
@@ -417,7 +532,17 @@ impl TlsStream {
                 _ => break,
             }
         }
-        let failure = map_error(&self.host, self.phase, self.facts, incoming.filled(), error);
+        // What was held back is not for a server that nobody has accepted.
+        if self.is_held().is_some() {
+            outgoing.consume(usize::MAX);
+        }
+        let mut failure = map_error(&self.host, self.phase, self.facts, incoming.filled(), error);
+        let refused = notes::take().refused;
+        if !refused.is_empty() {
+            let certificates = refused.into_iter().map(Certificate::from_rustls).collect();
+            let trust = ServerTrust::new(&self.host, certificates, Err(failure.clone()));
+            failure = failure.with_server_trust(trust);
+        }
         self.failure = Some(failure.clone());
         failure
     }

@@ -1,14 +1,21 @@
 //! What a session's TLS connections have in common: versions, roots, identity, resumption.
 //!
-//! A [`TlsSettings`] is built once per session from [`TlsOptions`]. It parses extra roots and the
-//! identity once; Mozilla's roots are parsed at compile time and only referred to.
+//! [`Common`] is built once per session from [`TlsOptions`]. It parses extra roots and the identity
+//! once; Mozilla's roots are parsed at compile time and only referred to. A [`TlsSettings`] is made of it
+//! for each kind of connection, by its [`Terms`]: each has its own store of sessions to resume, so that
+//! nothing is resumed on other terms than it was begun on.
 
-use super::verify::{NoVerification, ServerVerifier};
+use super::question::{Deferred, Noting};
+use super::verify::{NoVerification, Pinning, ServerVerifier};
 use crate::error::{Error, ErrorKind, Result};
+use crate::trust::pins::Pins;
 use rustls::client::danger::ServerCertVerifier;
-use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::client::{
+    ClientSessionMemoryCache, ClientSessionStore, ResolvesClientCert, Resumption, WebPkiServerVerifier,
+};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use std::fmt;
 use std::sync::Arc;
@@ -73,6 +80,8 @@ pub(crate) struct TlsOptions {
     pub(crate) provider: Provider,
     /// Application protocols to offer, best first (RFC 7301).
     pub(crate) alpn: Vec<Vec<u8>>,
+    /// Keys that hosts have to have, whoever else trusts them.
+    pub(crate) pins: Pins,
 }
 
 impl Default for TlsOptions {
@@ -87,16 +96,55 @@ impl Default for TlsOptions {
             platform_verifier: false,
             provider: Provider::Ring,
             alpn: Vec::new(),
+            pins: Pins::default(),
         }
     }
 }
 
-/// The settings that all TLS connections of a session share, and its store of sessions to resume.
+/// In what the connections of a session differ.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Terms {
+    /// The lowest version to offer, if it is another than that of the session.
+    pub(crate) minimum: Option<TlsVersion>,
+    pub(crate) offer: Offer,
+    pub(crate) judge: Judge,
+}
+
+/// What to answer a server that asks for a client certificate.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Offer {
+    /// What the configuration has, if it has one.
+    #[default]
+    Configured,
+    /// Nothing.
+    Nothing,
+    /// This one, which somebody gave for the server.
+    Given(crate::tls::Identity),
+}
+
+/// Who says whether a server is to be trusted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Judge {
+    /// The rules, as soon as it shows its certificates.
+    #[default]
+    Rules,
+    /// A delegate that many tasks have, which need not be asked again for what is resumed.
+    Delegate,
+    /// A delegate that one task has. What others were told is of no concern to it, nor the other way
+    /// round: nothing is resumed.
+    OwnDelegate,
+}
+
+/// The settings that all TLS connections on the same terms share, and their store of sessions to resume.
 /// Cloning is cheap and shares the store.
 #[derive(Clone)]
 pub(crate) struct TlsSettings {
     pub(super) config: Arc<ClientConfig>,
     pub(super) facts: Facts,
+    /// What the rules are by which somebody may judge.
+    pub(super) judge: Option<Arc<ServerVerifier>>,
+    /// Where what a judged connection can be resumed by goes.
+    pub(super) store: Option<Arc<dyn ClientSessionStore>>,
 }
 
 /// What messages about failures say of the settings.
@@ -107,38 +155,100 @@ pub(super) struct Facts {
     pub(super) has_identity: bool,
 }
 
-impl TlsSettings {
-    /// Settings from options.
-    ///
+/// What the settings of a session have in common.
+pub(crate) struct Common {
+    provider: Arc<CryptoProvider>,
+    verifier: Arc<ServerVerifier>,
+    identity: Option<Arc<CertifiedKey>>,
+    minimum: TlsVersion,
+    maximum: TlsVersion,
+    alpn: Vec<Vec<u8>>,
+}
+
+impl Common {
     /// # Errors
-    /// [`ErrorKind::SecureConnectionFailed`] if the versions exclude each other, a root or the
-    /// identity does not parse, or there are no roots.
+    /// [`ErrorKind::SecureConnectionFailed`] if a root or the identity does not parse, or there are no
+    /// roots.
     pub(crate) fn new(options: &TlsOptions) -> Result<Self> {
         let provider = Arc::new(match options.provider {
             Provider::Ring => rustls::crypto::ring::default_provider(),
             #[cfg(feature = "aws-lc-rs")]
             Provider::AwsLcRs => rustls::crypto::aws_lc_rs::default_provider(),
         });
-        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_protocol_versions(versions(options.minimum, options.maximum)?)
-            .map_err(|error| unusable("no cipher suite for the TLS versions of the configuration", error))?
-            .dangerous()
-            .with_custom_certificate_verifier(verifier(options, &provider)?);
-        let mut config = match &options.identity {
-            None => builder.with_no_client_auth(),
-            Some(identity) => builder
-                .with_client_auth_cert(identity.chain.clone(), identity.key.clone_key())
-                .map_err(|error| unusable("the client certificate and its key cannot be used", error))?,
-        };
-        config.alpn_protocols.clone_from(&options.alpn);
-        config.resumption = Resumption::in_memory_sessions(RESUMABLE_SESSIONS);
-        let facts = Facts {
+        let identity = options.identity.as_ref();
+        let identity =
+            identity.map(|identity| certified(identity.chain.clone(), identity.key.clone_key(), &provider));
+        Ok(Common {
+            verifier: Arc::new(verifier(options, &provider)?),
+            identity: identity.transpose()?,
+            provider,
             minimum: options.minimum,
             maximum: options.maximum,
-            has_identity: options.identity.is_some(),
-        };
-        Ok(TlsSettings { config: Arc::new(config), facts })
+            alpn: options.alpn.clone(),
+        })
     }
+
+    /// The settings on some terms, with a new store of sessions to resume.
+    ///
+    /// # Errors
+    /// [`ErrorKind::SecureConnectionFailed`] if the versions exclude each other or the identity does not
+    /// parse.
+    pub(crate) fn settings(&self, terms: &Terms) -> Result<TlsSettings> {
+        let minimum = terms.minimum.unwrap_or(self.minimum);
+        let identity = match &terms.offer {
+            Offer::Configured => self.identity.clone(),
+            Offer::Nothing => None,
+            Offer::Given(identity) => {
+                Some(certified(identity.chain().to_vec(), identity.key().clone_key(), &self.provider)?)
+            }
+        };
+        let facts = Facts { minimum, maximum: self.maximum, has_identity: identity.is_some() };
+        let judged = terms.judge != Judge::Rules;
+        let verifier: Arc<dyn ServerCertVerifier> = match judged {
+            true => Arc::new(Deferred(Arc::clone(&self.verifier))),
+            false => Arc::clone(&self.verifier) as _,
+        };
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_protocol_versions(versions(minimum, self.maximum)?)
+            .map_err(|error| unusable("no cipher suite for the TLS versions of the configuration", error))?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier);
+        let mut config = match identity {
+            identity if judged => {
+                builder.with_client_cert_resolver(Arc::new(Noting(identity)) as Arc<dyn ResolvesClientCert>)
+            }
+            Some(identity) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity))),
+            None => builder.with_no_client_auth(),
+        };
+        config.alpn_protocols.clone_from(&self.alpn);
+        let mut store: Option<Arc<dyn ClientSessionStore>> = None;
+        match terms.judge {
+            Judge::Rules => config.resumption = Resumption::in_memory_sessions(RESUMABLE_SESSIONS),
+            // Each connection has its own way to it.
+            Judge::Delegate => store = Some(Arc::new(ClientSessionMemoryCache::new(RESUMABLE_SESSIONS))),
+            Judge::OwnDelegate => config.resumption = Resumption::disabled(),
+        }
+        let judge = judged.then(|| Arc::clone(&self.verifier));
+        Ok(TlsSettings { config: Arc::new(config), facts, judge, store })
+    }
+}
+
+impl TlsSettings {
+    /// Settings from options, on the terms of the options.
+    #[cfg(test)]
+    pub(crate) fn new(options: &TlsOptions) -> Result<Self> {
+        Common::new(options)?.settings(&Terms::default())
+    }
+}
+
+fn certified(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    provider: &CryptoProvider,
+) -> Result<Arc<CertifiedKey>> {
+    CertifiedKey::from_der(chain, key, provider)
+        .map(Arc::new)
+        .map_err(|error| unusable("the client certificate and its key cannot be used", error))
 }
 
 fn versions(
@@ -160,29 +270,36 @@ fn versions(
     }
 }
 
-fn verifier(options: &TlsOptions, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>> {
-    if options.accept_invalid {
-        return Ok(Arc::new(NoVerification::new(provider.signature_verification_algorithms)));
-    }
+fn verifier(options: &TlsOptions, provider: &Arc<CryptoProvider>) -> Result<ServerVerifier> {
     let mut own = options.replaced_roots.clone().unwrap_or_default();
     own.extend_from_slice(&options.extra_roots);
-    let judge = if options.platform_verifier && options.replaced_roots.is_none() {
-        platform_verifier(&options.extra_roots, provider)?
-    } else {
-        let mut roots = RootCertStore::empty();
-        if options.replaced_roots.is_none() {
-            roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        }
-        for (index, root) in own.iter().enumerate() {
-            roots.add(root.as_ref().into()).map_err(|error| {
+    let mut roots = RootCertStore::empty();
+    if options.replaced_roots.is_none() && !options.platform_verifier {
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    }
+    for (index, root) in own.iter().enumerate() {
+        let added = roots.add(root.as_ref().into());
+        // What nobody goes by need not be any good.
+        if !options.accept_invalid {
+            added.map_err(|error| {
                 unusable(&format!("root certificate {} cannot be used", index + 1), error)
             })?;
         }
+    }
+    let algorithms = provider.signature_verification_algorithms;
+    let has_pins = options.pins.iter().next().is_some();
+    let pinning = has_pins.then(|| Pinning::new(options.pins.clone(), &roots.roots, algorithms.all));
+    if options.accept_invalid {
+        return Ok(ServerVerifier::new(Arc::new(NoVerification::new(algorithms)), Vec::new(), pinning));
+    }
+    let judge = if options.platform_verifier && options.replaced_roots.is_none() {
+        platform_verifier(&options.extra_roots, provider)?
+    } else {
         WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
             .build()
             .map_err(|error| unusable("there are no root certificates", error))?
     };
-    Ok(Arc::new(ServerVerifier::new(judge, own)))
+    Ok(ServerVerifier::new(judge, own, pinning))
 }
 
 #[cfg(feature = "platform-verifier")]

@@ -1,14 +1,18 @@
 //! Whether a server's certificate is to be believed.
 //!
-//! The judgement is webpki's or the platform's. [`ServerVerifier`] adds two things: a certificate
-//! that the configuration trusts by itself is accepted as a server's own certificate, and a chain
-//! that ends nowhere is described well enough for a message to say what to do.
+//! The judgement is webpki's or the platform's. [`ServerVerifier`] adds three things: a certificate
+//! that the configuration trusts by itself is accepted as a server's own certificate, a chain
+//! that ends nowhere is described well enough for a message to say what to do, and keys that are pinned for
+//! a host have to be there.
 
-use super::certificate::{Outline, printable};
+use super::notes;
+use crate::tls::outline::{Outline, printable};
+use crate::tls::sha256;
+use crate::trust::pins::{PinnedDomain, Pins, written};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_name;
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, SignatureVerificationAlgorithm, TrustAnchor, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, SignatureScheme,
@@ -27,16 +31,57 @@ pub(super) struct ServerVerifier {
     /// self-signed certificate made by `openssl req -x509` says it is an authority, and webpki
     /// refuses those as a server's, whatever the roots are.
     own: Vec<CertificateDer<'static>>,
+    pinning: Option<Pinning>,
+}
+
+/// Keys that hosts have to have.
+#[derive(Debug)]
+pub(super) struct Pinning {
+    pins: Pins,
+    /// Of the roots that are known, those with a key that is pinned for some host.
+    anchors: Vec<TrustAnchor<'static>>,
+    algorithms: &'static [&'static dyn SignatureVerificationAlgorithm],
 }
 
 impl ServerVerifier {
-    pub(super) fn new(judge: Arc<dyn ServerCertVerifier>, own: Vec<CertificateDer<'static>>) -> Self {
-        ServerVerifier { judge, own }
+    pub(super) fn new(
+        judge: Arc<dyn ServerCertVerifier>,
+        own: Vec<CertificateDer<'static>>,
+        pinning: Option<Pinning>,
+    ) -> Self {
+        ServerVerifier { judge, own, pinning }
     }
-}
 
-impl ServerCertVerifier for ServerVerifier {
-    fn verify_server_cert(
+    /// What the rules say, but for what is pinned.
+    pub(super) fn verdict(
+        &self,
+        chain: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        let (own, others) = chain.split_first().ok_or(Error::NoCertificatesPresented)?;
+        self.judge_chain(own, others, name, ocsp, now).map(drop)
+    }
+
+    /// Whether a key is there that is pinned for the host, if any is.
+    pub(super) fn pinned(
+        &self,
+        chain: &[CertificateDer<'static>],
+        name: &ServerName<'_>,
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        let Some(pinning) = &self.pinning else { return Ok(()) };
+        let Some(pinned) = pinning.pins.of(&name.to_str()) else { return Ok(()) };
+        if pinning.is_met(pinned, chain, now) {
+            return Ok(());
+        }
+        let keys = chain.iter().filter_map(|der| Some(sha256(Outline::of(der)?.public_key())));
+        let keys = keys.take(NAMES_SHOWN).map(|key| written(&key)).collect();
+        Err(CertificateError::Other(OtherError(Arc::new(NotPinned { keys }))).into())
+    }
+
+    fn judge_chain(
         &self,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
@@ -50,6 +95,55 @@ impl ServerCertVerifier for ServerVerifier {
         self.judge
             .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
             .map_err(|error| describe(error, end_entity))
+    }
+}
+
+impl Pinning {
+    /// `roots`: all that are known.
+    pub(super) fn new(
+        pins: Pins,
+        roots: &[TrustAnchor<'static>],
+        algorithms: &'static [&'static dyn SignatureVerificationAlgorithm],
+    ) -> Self {
+        let mut anchors: Vec<TrustAnchor<'static>> = Vec::new();
+        for pinned in pins.iter() {
+            for anchor in pinned.keys.among(roots) {
+                if !anchors.contains(&anchor) {
+                    anchors.push(anchor);
+                }
+            }
+        }
+        Pinning { pins, anchors, algorithms }
+    }
+
+    fn is_met(&self, pinned: &PinnedDomain, chain: &[CertificateDer<'static>], now: UnixTime) -> bool {
+        let anchors = pinned.keys.among(&self.anchors);
+        pinned.keys.lead_to(chain, &anchors, self.algorithms, now)
+    }
+}
+
+impl ServerCertVerifier for ServerVerifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let chain = || -> Vec<CertificateDer<'static>> {
+            let all = std::iter::once(end_entity).chain(intermediates);
+            all.map(|der| der.clone().into_owned()).collect()
+        };
+        let judged = self.judge_chain(end_entity, intermediates, server_name, ocsp_response, now);
+        let judged = judged.and_then(|verified| match &self.pinning {
+            Some(_) => self.pinned(&chain(), server_name, now).map(|()| verified),
+            None => Ok(verified),
+        });
+        if judged.is_err() {
+            notes::note(|notes| notes.refused = chain());
+        }
+        judged
     }
 
     fn verify_tls12_signature(
@@ -146,6 +240,21 @@ impl fmt::Display for Unanchored {
 }
 
 impl std::error::Error for Unanchored {}
+
+/// A chain without a key that is pinned. Travels as [`Unanchored`] does.
+#[derive(Debug)]
+pub(super) struct NotPinned {
+    /// The keys that are there, [`NAMES_SHOWN`] at most.
+    pub(super) keys: Vec<String>,
+}
+
+impl fmt::Display for NotPinned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no key that is pinned")
+    }
+}
+
+impl std::error::Error for NotPinned {}
 
 /// Checks what is left to check of a certificate that the configuration names: its dates and names.
 fn verify_trusted_by_itself(

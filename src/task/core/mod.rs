@@ -29,8 +29,8 @@ use crate::configuration::Configuration;
 use crate::connection::idle::Origins;
 use crate::connection::resolve::Names;
 #[cfg(feature = "tls")]
-use crate::connection::tls::TlsSettings;
-use crate::connection::transport::Buffers;
+use crate::connection::tls::SessionTls;
+use crate::connection::transport::{Asker, Buffers};
 use crate::disposition::{CacheDecision, RedirectDecision, ResponseDisposition};
 use crate::download::DownloadedFile;
 use crate::engine::claim::Claim;
@@ -152,7 +152,7 @@ pub(crate) struct Context {
     pub(crate) starts: Starts,
     pub(crate) buffers: Arc<Buffers>,
     #[cfg(feature = "tls")]
-    tls: Mutex<Option<TlsSettings>>,
+    pub(crate) tls: SessionTls,
     pub(crate) registry: Registry<TaskCore>,
     pub(crate) flow: Flow,
     next_id: AtomicU64,
@@ -182,7 +182,7 @@ impl Context {
             starts: Starts::default(),
             buffers: Arc::new(Buffers::new()),
             #[cfg(feature = "tls")]
-            tls: Mutex::new(None),
+            tls: SessionTls::default(),
             registry: Registry::new(),
             flow: Flow::new(),
             next_id: AtomicU64::new(1),
@@ -203,25 +203,6 @@ impl Context {
         } else {
             self.lane.post(subject, event);
         }
-    }
-
-    /// The TLS settings, made when they are first needed.
-    #[cfg(feature = "tls")]
-    pub(crate) fn tls(
-        &self,
-        make: impl FnOnce() -> Result<TlsSettings, Error>,
-    ) -> Result<TlsSettings, Error> {
-        if let Some(settings) = lock(&self.tls).as_ref() {
-            return Ok(settings.clone());
-        }
-        let made = make()?;
-        Ok(lock(&self.tls).get_or_insert(made).clone())
-    }
-
-    /// Forgets the TLS settings and with them the sessions that could be resumed.
-    #[cfg(feature = "tls")]
-    pub(crate) fn forget_tls(&self) {
-        *lock(&self.tls) = None;
     }
 }
 
@@ -280,6 +261,8 @@ pub(crate) struct TaskCore {
     bypass: AtomicBool,
     /// There is a delegate, so that asking for it is worth a lock.
     observed: AtomicBool,
+    /// The delegate that is asked first is the task's own.
+    has_own_delegate: AtomicBool,
     /// The delegate was told of the response before that.
     told: AtomicBool,
     /// Whether the watch may know the task.
@@ -408,6 +391,7 @@ impl TaskCore {
             resumed: AtomicBool::new(false),
             streaming: AtomicBool::new(false),
             bypass: AtomicBool::new(false),
+            has_own_delegate: AtomicBool::new(false),
             told: AtomicBool::new(false),
             watched: AtomicBool::new(false),
             resume_wanted: AtomicBool::new(false),
@@ -498,9 +482,16 @@ impl TaskCore {
         if early {
             let old = shared.events.take();
             shared.events = Some(change(old));
+            self.has_own_delegate.store(true, Ordering::Release);
             self.observed.store(true, Ordering::Release);
         }
         early
+    }
+
+    /// The task as who asks for a connection. What works for another task asks for that one.
+    pub(crate) fn asker(&self) -> Asker {
+        let task = self.parent.as_deref().unwrap_or(self);
+        Asker { task: task.id, has_own_delegate: task.has_own_delegate.load(Ordering::Acquire) }
     }
 
     // Starting, suspending, cancelling.

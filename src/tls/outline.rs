@@ -1,5 +1,5 @@
-//! A look at a certificate for what messages and pins need: who issued it, to whom, and when it is
-//! valid (RFC 5280 §4.1). It proves nothing; signatures are the verifier's business.
+//! A look at a certificate for what messages and pins need: who issued it, to whom, when it is valid,
+//! and its key (RFC 5280 §4.1). It proves nothing; signatures are the verifier's business.
 
 use rustls::pki_types::{CertificateDer, UnixTime};
 use std::time::Duration;
@@ -20,16 +20,17 @@ const ORGANIZATION_NAME: &[u8] = &[0x55, 0x04, 0x0a];
 
 /// The fields of a certificate that are looked at.
 #[derive(Debug)]
-pub(super) struct Outline<'a> {
+pub(crate) struct Outline<'a> {
     issuer: &'a [u8],
     subject: &'a [u8],
-    pub(super) not_before: UnixTime,
-    pub(super) not_after: UnixTime,
+    pub(crate) not_before: UnixTime,
+    pub(crate) not_after: UnixTime,
+    public_key: &'a [u8],
 }
 
 impl<'a> Outline<'a> {
     /// The outline of a certificate in DER, unless it is malformed.
-    pub(super) fn of(certificate: &'a CertificateDer<'_>) -> Option<Self> {
+    pub(crate) fn of(certificate: &'a CertificateDer<'_>) -> Option<Self> {
         let mut input: &[u8] = certificate;
         let mut certificate = expect(&mut input, SEQUENCE)?;
         let mut fields = expect(&mut certificate, SEQUENCE)?;
@@ -43,33 +44,59 @@ impl<'a> Outline<'a> {
         let not_before = time(&mut validity)?;
         let not_after = time(&mut validity)?;
         let subject = expect(&mut fields, SEQUENCE)?;
-        Some(Outline { issuer, subject, not_before, not_after })
+        let rest = fields;
+        expect(&mut fields, SEQUENCE)?;
+        let public_key = rest.get(..rest.len() - fields.len())?;
+        Some(Outline { issuer, subject, not_before, not_after, public_key })
+    }
+
+    /// The key with its algorithm, as the DER of `SubjectPublicKeyInfo`.
+    pub(crate) fn public_key(&self) -> &'a [u8] {
+        self.public_key
     }
 
     /// Whether the certificate names itself as its issuer.
-    pub(super) fn is_self_issued(&self) -> bool {
+    pub(crate) fn is_self_issued(&self) -> bool {
         self.issuer == self.subject
     }
 
     /// The issuer's common name, or its organization, fit for a message.
-    pub(super) fn issuer(&self) -> Option<String> {
+    pub(crate) fn issuer(&self) -> Option<String> {
         display_name(self.issuer)
     }
 
     /// The subject's common name, or its organization, fit for a message.
-    pub(super) fn subject(&self) -> Option<String> {
+    pub(crate) fn subject(&self) -> Option<String> {
         display_name(self.subject)
     }
 }
 
 /// Text of a peer's certificate, made fit for a message: no control characters, not too long.
-pub(super) fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let mut printable: String =
         text.chars().take(NAME_LENGTH).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
     if text.chars().nth(NAME_LENGTH).is_some() {
         printable.push('…');
     }
     printable
+}
+
+/// The DER of a sequence with that content.
+pub(crate) fn sequence(content: &[u8]) -> Vec<u8> {
+    let length = content.len().to_be_bytes();
+    let digits = length.iter().position(|digit| *digit != 0).and_then(|at| length.get(at..));
+    let digits = digits.unwrap_or_default();
+    let mut der = vec![SEQUENCE];
+    match digits {
+        [] => der.push(0),
+        [short @ 0..=0x7f] => der.push(*short),
+        long => {
+            der.push(0x80 | long.len() as u8);
+            der.extend_from_slice(long);
+        }
+    }
+    der.extend_from_slice(content);
+    der
 }
 
 /// The time of a date and time of day in UTC, unless it is before 1970.
@@ -206,11 +233,29 @@ mod tests {
             for value in [0, 0x30, 0x7f, 0x80, 0x84, 0xff] {
                 let before = std::mem::replace(&mut changed[index], value);
                 if let Some(outline) = Outline::of(&CertificateDer::from(changed.as_slice())) {
-                    let _ = (outline.issuer(), outline.subject());
+                    let _ = (outline.issuer(), outline.subject(), outline.public_key());
                 }
                 changed[index] = before;
             }
         }
+    }
+
+    #[test]
+    fn the_key_is_that_of_the_certificate() {
+        use rcgen::PublicKeyData;
+        let key = KeyPair::generate().expect("a key");
+        let params = CertificateParams::new(["a.example".to_owned()]).expect("a name");
+        let der = params.self_signed(&key).expect("a certificate").der().clone();
+        let outline = Outline::of(&der).expect("an outline");
+        assert_eq!(outline.public_key(), key.subject_public_key_info());
+    }
+
+    #[test]
+    fn sequences_of_any_length() {
+        assert_eq!(sequence(&[]), [0x30, 0]);
+        assert_eq!(sequence(&[5; 0x7f])[..3], [0x30, 0x7f, 5]);
+        assert_eq!(sequence(&[5; 0x80])[..4], [0x30, 0x81, 0x80, 5]);
+        assert_eq!(sequence(&[5; 0x1234])[..5], [0x30, 0x82, 0x12, 0x34, 5]);
     }
 
     #[test]
