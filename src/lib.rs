@@ -73,7 +73,7 @@
 //!
 //! # Features
 //!
-//! `tls`, `gzip` and `checksum` are on by default; `brotli`, `zstd`, `json`, `aws-lc-rs` and
+//! `tls`, `gzip`, `checksum` and `digest` are on by default; `brotli`, `zstd`, `json`, `aws-lc-rs` and
 //! `platform-verifier` are not. A feature adds something, and does not change how the rest behaves.
 
 mod authentication;

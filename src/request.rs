@@ -1,12 +1,12 @@
 //! A request: what a task is to ask for. A plain value that knows nothing of tasks; making one
 //! never fails, what is malformed is kept and becomes the error of the task.
 
-pub(crate) mod authorization;
 mod target;
 
 use crate::body::{Body, Multipart};
 use crate::error::{Error, ErrorKind, Result, redacted};
 use crate::header::{self, quoted};
+use crate::proto::auth::{basic, bearer};
 use crate::retry::RetryPolicy;
 use http::Method;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
@@ -219,7 +219,7 @@ impl Request {
 
     /// Sets `Authorization` to a bearer token (RFC 6750).
     pub fn bearer_auth(self, token: impl AsRef<str>) -> Self {
-        self.authorization(authorization::bearer(token.as_ref()))
+        self.authorization(bearer::authorization(token.as_ref()))
     }
 
     /// Sets `Authorization` to a user name and password, in UTF-8 (RFC 7617).
@@ -234,7 +234,7 @@ impl Request {
     /// assert!(!format!("{request:?}").contains("QWxh"));
     /// ```
     pub fn basic_auth(self, user: impl AsRef<str>, password: impl AsRef<str>) -> Self {
-        self.authorization(authorization::basic(user.as_ref(), password.as_ref()))
+        self.authorization(basic::authorization(user.as_ref(), password.as_ref()))
     }
 
     /// Sets the body. `httpBody`. No `Content-Type` is added to it.

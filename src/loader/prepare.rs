@@ -7,10 +7,11 @@ use crate::error::{Error, ErrorKind, Result, redacted};
 use crate::head::percent_decoded;
 use crate::local;
 use crate::metrics::{ResourceFetchType, TransactionMetrics};
+use crate::proto::auth::basic;
 use crate::proto::http1::framing::Persistence;
 use crate::proto::http1::request::{BodyLength, TargetForm, encode_head};
 use crate::protocol::{self, Protocol};
-use crate::request::{Request, authorization};
+use crate::request::Request;
 use crate::sync::Arc;
 use crate::task::core::{Mode, TaskCore};
 use http::header::{AUTHORIZATION, EXPECT};
@@ -151,6 +152,6 @@ pub(super) fn url_credentials(request: &Request, url: &Url) -> Result<Option<Hea
         return Ok(None);
     }
     let decode = |text| String::from_utf8_lossy(&percent_decoded(text)).into_owned();
-    let value = authorization::basic(&decode(url.username()), &decode(url.password().unwrap_or_default()))?;
+    let value = basic::authorization(&decode(url.username()), &decode(url.password().unwrap_or_default()))?;
     Ok(Some(value))
 }

@@ -7,8 +7,8 @@
 
 use super::ServerTrust;
 use crate::error::{Error, ErrorKind, Result};
+use crate::proto::auth::basic::base64;
 use crate::proto::structured;
-use crate::request::authorization::base64;
 use crate::tls::outline::{Outline, sequence};
 use crate::tls::sha256;
 use rustls::pki_types::{CertificateDer, SignatureVerificationAlgorithm, TrustAnchor, UnixTime};
