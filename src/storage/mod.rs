@@ -1,5 +1,6 @@
 //! What outlives a task: what a session remembers, in memory or in files.
 
+pub(crate) mod cache;
 mod cached_response;
 #[allow(dead_code)]
 mod instances;
@@ -8,6 +9,7 @@ pub(crate) mod journal;
 #[allow(dead_code)]
 pub(crate) mod places;
 
+pub use cache::Cache;
 pub use cached_response::{CachedResponse, StoragePolicy};
 
 use crate::configuration::Configuration;
