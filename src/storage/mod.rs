@@ -16,7 +16,10 @@ use crate::configuration::Configuration;
 use crate::error::Result;
 
 /// The stores of a session.
-pub(crate) struct Stores {}
+pub(crate) struct Stores {
+    /// Responses, if any are kept.
+    pub(crate) cache: Option<Cache>,
+}
 
 impl Stores {
     /// Those that a configuration asks for.
@@ -24,8 +27,8 @@ impl Stores {
     /// # Errors
     ///
     /// Why one of them cannot be used.
-    pub(crate) fn open(_: &Configuration) -> Result<Self> {
-        Ok(Stores {})
+    pub(crate) fn open(configuration: &Configuration) -> Result<Self> {
+        Ok(Stores { cache: Cache::of(configuration)? })
     }
 }
 

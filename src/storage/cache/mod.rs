@@ -17,10 +17,13 @@ pub(crate) use entry::{CacheBody, Entry};
 pub(crate) use key::url_key;
 pub(crate) use writer::CacheWriter;
 
+use crate::configuration::Configuration;
 use crate::error::Result;
 use crate::proto::caching::stored::Stored;
 use crate::request::Request;
-use crate::storage::{CachedResponse, StoragePolicy};
+use crate::storage::instances::Instances;
+use crate::storage::places::Places;
+use crate::storage::{CachedResponse, Choice, StoragePolicy};
 use crate::sync::{Arc, lock};
 use directory::Directory;
 use std::fmt;
@@ -29,8 +32,12 @@ use std::sync::OnceLock;
 use std::time::SystemTime;
 use store::Store;
 
-/// What [`Cache::shared`] holds, in bytes.
-const SHARED_MEMORY: u64 = 4 * 1024 * 1024;
+/// What a cache holds that nobody has made, in bytes.
+const MEMORY: u64 = 4 * 1024 * 1024;
+const DISK: u64 = 20 * 1024 * 1024;
+
+/// The caches of the process that are in a directory which a configuration names.
+static IN_DIRECTORIES: Instances<Store> = Instances::new();
 
 /// Stored responses. `URLCache`.
 ///
@@ -70,15 +77,23 @@ pub struct Cache {
 impl Cache {
     /// The cache of all that have no other one. `shared`.
     ///
-    /// It holds 4 MiB in memory.
+    /// It holds 4 MiB in memory. If the program has [named itself](crate::set_application) before the first
+    /// use, it holds 20 MiB in its cache directory, too; if nothing can be written there, the log says so.
     pub fn shared() -> Cache {
-        static SHARED: OnceLock<Cache> = OnceLock::new();
-        SHARED.get_or_init(|| Cache::in_memory(SHARED_MEMORY)).clone()
+        static IN_MEMORY: OnceLock<Cache> = OnceLock::new();
+        Cache::try_shared().unwrap_or_else(|error| {
+            IN_MEMORY
+                .get_or_init(|| {
+                    log::warn!("the shared cache is in memory only: {error}");
+                    Cache::in_memory(MEMORY)
+                })
+                .clone()
+        })
     }
 
     /// An empty cache of so many bytes that is gone with its last user.
     pub fn in_memory(capacity: u64) -> Cache {
-        Cache { store: Store::new(None, capacity, 0) }
+        Cache { store: Arc::new(Store::new(None, capacity, 0)) }
     }
 
     /// The cache in a directory, with so many bytes in memory and so many on disk. The directory is made if
@@ -93,7 +108,7 @@ impl Cache {
     /// [`StorageFull`](crate::ErrorKind::StorageFull) if no file can be made there.
     pub fn in_directory(path: impl AsRef<Path>, memory_capacity: u64, disk_capacity: u64) -> Result<Cache> {
         let directory = Directory::open(path.as_ref())?;
-        Ok(Cache { store: Store::new(Some(directory), memory_capacity, disk_capacity) })
+        Ok(Cache { store: Arc::new(Store::new(Some(directory), memory_capacity, disk_capacity)) })
     }
 
     /// The most that is kept in memory, in bytes. `memoryCapacity`.
@@ -162,6 +177,45 @@ impl Cache {
     /// Removes the responses that were stored at a time or later. `removeCachedResponses(since:)`.
     pub fn remove_since(&self, time: SystemTime) {
         self.store.remove_since(time);
+    }
+}
+
+impl Cache {
+    /// The cache of a session with this configuration, if it has one.
+    ///
+    /// # Errors
+    ///
+    /// Why the directory that is named cannot be used.
+    pub(crate) fn of(configuration: &Configuration) -> Result<Option<Cache>> {
+        match &configuration.cache {
+            Choice::None => return Ok(None),
+            Choice::Own(cache) => return Ok(Some(cache.clone())),
+            Choice::Automatic if configuration.is_ephemeral() => return Ok(Some(Cache::in_memory(MEMORY))),
+            Choice::Automatic => {}
+        }
+        match Places::of(configuration)? {
+            Some(places) => Cache::at(&places).map(Some),
+            None => Cache::try_shared().map(Some),
+        }
+    }
+
+    /// The shared cache.
+    ///
+    /// # Errors
+    ///
+    /// Why the program's own directory cannot be used.
+    fn try_shared() -> Result<Cache> {
+        static SHARED: OnceLock<Result<Cache>> = OnceLock::new();
+        let make = || match Places::of_process()? {
+            Some(places) => Cache::at(&places),
+            None => Ok(Cache::in_memory(MEMORY)),
+        };
+        SHARED.get_or_init(make).clone()
+    }
+
+    fn at(places: &Places) -> Result<Cache> {
+        let open = |path: &Path| Ok(Store::new(Some(Directory::open(path)?), MEMORY, DISK));
+        Ok(Cache { store: IN_DIRECTORIES.get(&places.cache, open)? })
     }
 }
 

@@ -54,10 +54,10 @@ pub(super) struct Places {
 }
 
 impl Store {
-    pub(super) fn new(directory: Option<Directory>, memory: u64, disk: u64) -> Arc<Store> {
+    pub(super) fn new(directory: Option<Directory>, memory: u64, disk: u64) -> Store {
         let disk = if directory.is_some() { disk } else { 0 };
         let looked = Mutex::new(Looked { modified: None, next: None });
-        Arc::new(Store { index: Mutex::new(Index::new(memory, disk)), directory, looked })
+        Store { index: Mutex::new(Index::new(memory, disk)), directory, looked }
     }
 
     pub(super) fn directory(&self) -> Option<&Directory> {
