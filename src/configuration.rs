@@ -1,6 +1,7 @@
 //! What a session is to go by: limits, headers, redirects, trust. A plain value that is copied
 //! into the session when that is made; knows nothing of how the session goes by it.
 
+mod caching;
 mod credentials;
 #[cfg(feature = "tls")]
 mod pins;
@@ -12,6 +13,7 @@ use crate::header;
 use crate::protocol::Protocol;
 use crate::resolver::Resolver;
 use crate::retry::RetryPolicy;
+use crate::storage::{Cache, Choice};
 #[cfg(feature = "tls")]
 use crate::tls::{Certificate, CryptoProvider, Identity, RootCertificates, TlsVersion};
 #[cfg(feature = "tls")]
@@ -71,6 +73,7 @@ pub struct Configuration {
     pub(crate) download_directory: Option<PathBuf>,
     pub(crate) application: Option<String>,
     pub(crate) storage_directory: Option<PathBuf>,
+    pub(crate) cache: Choice<Cache>,
     pub(crate) resolver: Option<Arc<dyn Resolver>>,
     protocols: Vec<Arc<dyn Protocol>>,
     authentication_schemes: Vec<Arc<dyn AuthenticationScheme>>,
@@ -127,6 +130,7 @@ impl Default for Configuration {
             download_directory: None,
             application: None,
             storage_directory: None,
+            cache: Choice::Automatic,
             resolver: None,
             protocols: Vec::new(),
             authentication_schemes: Vec::new(),
@@ -530,6 +534,7 @@ impl fmt::Debug for Configuration {
             .field("download_directory", &self.get_download_directory())
             .field("application", &self.application)
             .field("storage_directory", &self.storage_directory)
+            .field("cache", &self.cache)
             .field("resolver", &self.resolver)
             .field("protocols", &self.protocols.len())
             .field("authentication_schemes", &self.authentication_schemes.len());

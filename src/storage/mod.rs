@@ -1,5 +1,6 @@
 //! What outlives a task: what a session remembers, in memory or in files.
 
+pub(crate) mod cache;
 mod cached_response;
 #[allow(dead_code)]
 mod instances;
@@ -8,13 +9,17 @@ pub(crate) mod journal;
 #[allow(dead_code)]
 pub(crate) mod places;
 
+pub use cache::Cache;
 pub use cached_response::{CachedResponse, StoragePolicy};
 
 use crate::configuration::Configuration;
 use crate::error::Result;
 
 /// The stores of a session.
-pub(crate) struct Stores {}
+pub(crate) struct Stores {
+    /// Responses, if any are kept.
+    pub(crate) cache: Option<Cache>,
+}
 
 impl Stores {
     /// Those that a configuration asks for.
@@ -22,8 +27,8 @@ impl Stores {
     /// # Errors
     ///
     /// Why one of them cannot be used.
-    pub(crate) fn open(_: &Configuration) -> Result<Self> {
-        Ok(Stores {})
+    pub(crate) fn open(configuration: &Configuration) -> Result<Self> {
+        Ok(Stores { cache: Cache::of(configuration)? })
     }
 }
 

@@ -42,6 +42,22 @@ pub(crate) fn open_without_waiting(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(flags.bits() as _).open(path)
 }
 
+/// Opens a regular file of ours to read it. Fails with `InvalidInput` or `PermissionDenied` for anything that
+/// somebody may have put in its place: a symbolic link, a pipe, for which it does not wait, or another user's
+/// file.
+pub(crate) fn open_private(path: &Path) -> io::Result<(File, Metadata)> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = OpenOptions::new().read(true).custom_flags(flags.bits() as _).open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(not_regular("a pipe, a directory or a device"));
+    }
+    if !is_ours(&metadata) {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it belongs to another user"));
+    }
+    Ok((file, metadata))
+}
+
 /// Takes a file for ourselves, as far as others ask (`flock`). False if somebody else has it. File
 /// systems that know no locks keep nobody out.
 pub(crate) fn lock(file: &File) -> bool {
