@@ -4,7 +4,7 @@ use super::directives::{RequestDirectives, ResponseDirectives};
 use super::freshness::Freshness;
 use super::policy::CachePolicy;
 use super::ranges::{Portion, describe, is_for_part, portion};
-use super::status::Forward;
+use super::status::ForwardReason;
 use super::stored::Stored;
 use super::vary;
 use crate::proto::date::http_date;
@@ -31,19 +31,22 @@ pub(crate) struct Presented<'a> {
 pub(crate) enum Decision {
     /// A stored response is the answer.
     Serve(Serve),
-    /// The server is asked whether a stored response still is.
-    Revalidate {
-        /// Which of them.
-        index: usize,
-        why: Forward,
-        conditions: Conditions,
-    },
     /// The server is asked.
-    Fetch(Forward),
+    Ask(Ask),
     /// The policy allows only what is stored, and nothing is.
     Missing,
     /// The request allows only what is stored (`only-if-cached`), and that will not do: 504.
     GatewayTimeout,
+}
+
+/// The server is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ask {
+    pub(crate) why: ForwardReason,
+    /// The stored response that the request selects.
+    pub(crate) stored: Option<usize>,
+    /// How it is asked whether that is still valid. Without them all of it is asked for.
+    pub(crate) conditions: Option<Conditions>,
 }
 
 /// A stored response as the answer.
@@ -87,7 +90,7 @@ pub(crate) fn decide<'a>(
 ) -> Decision {
     let directives = RequestDirectives::of(request.headers);
     let decision = decide_by(policy, request, &directives, stored, now);
-    let asks = matches!(decision, Decision::Fetch(_) | Decision::Revalidate { .. });
+    let asks = matches!(decision, Decision::Ask(_));
     match policy {
         CachePolicy::ReturnCacheDontLoad if asks => Decision::Missing,
         _ if asks && directives.only_if_cached => Decision::GatewayTimeout,
@@ -103,16 +106,16 @@ fn decide_by<'a>(
     now: SystemTime,
 ) -> Decision {
     if !matches!(*request.method, Method::GET | Method::HEAD) {
-        return Decision::Fetch(Forward::Method);
+        return fetch(ForwardReason::Method);
     }
     let ignores =
         matches!(policy, CachePolicy::ReloadIgnoringLocal | CachePolicy::ReloadIgnoringLocalAndRemote);
     if ignores || directives.no_store || request.bypasses_cache() {
-        return Decision::Fetch(Forward::Bypass);
+        return fetch(ForwardReason::Bypass);
     }
     let (index, stored, portion) = match select(request, stored) {
         Ok(selected) => selected,
-        Err(why) => return Decision::Fetch(why),
+        Err(why) => return fetch(why),
     };
     let allowed = ResponseDirectives::of(&stored.headers);
     let freshness = Freshness::of(stored, &allowed, now);
@@ -120,7 +123,7 @@ fn decide_by<'a>(
     let usability = match policy {
         CachePolicy::ReturnCacheElseLoad | CachePolicy::ReturnCacheDontLoad => Usability::Fresh,
         CachePolicy::ReloadRevalidating if allowed.immutable => usability(directives, &allowed, freshness),
-        CachePolicy::ReloadRevalidating => Usability::Not(Forward::Request),
+        CachePolicy::ReloadRevalidating => Usability::Not(ForwardReason::Request),
         _ => usability(directives, &allowed, freshness),
     };
     match usability {
@@ -129,8 +132,8 @@ fn decide_by<'a>(
         Usability::WhileRevalidated if *request.method == Method::GET && !is_for_part(request.headers) => {
             serve(true)
         }
-        Usability::WhileRevalidated => revalidate(request, index, stored, Forward::Stale),
-        Usability::Not(why) => revalidate(request, index, stored, why),
+        Usability::WhileRevalidated => ask(request, index, stored, ForwardReason::Stale),
+        Usability::Not(why) => ask(request, index, stored, why),
     }
 }
 
@@ -139,26 +142,26 @@ enum Usability {
     /// The request takes it although it is stale.
     Stale,
     WhileRevalidated,
-    Not(Forward),
+    Not(ForwardReason),
 }
 
 fn usability(request: &RequestDirectives, response: &ResponseDirectives, freshness: Freshness) -> Usability {
     if response.no_cache {
-        return Usability::Not(Forward::Stale);
+        return Usability::Not(ForwardReason::Stale);
     }
     let is_old = request.max_age.is_some_and(|most| freshness.age > Duration::from_secs(most))
         // Even what came at once is older than that.
         || request.max_age == Some(0);
     if request.no_cache || is_old {
-        return Usability::Not(Forward::Request);
+        return Usability::Not(ForwardReason::Request);
     }
     if freshness.is_fresh() {
         let left = Duration::from_secs(freshness.lifetime).saturating_sub(freshness.age);
         let is_enough = request.min_fresh.is_none_or(|least| left >= Duration::from_secs(least));
-        return if is_enough { Usability::Fresh } else { Usability::Not(Forward::Request) };
+        return if is_enough { Usability::Fresh } else { Usability::Not(ForwardReason::Request) };
     }
     if response.must_revalidate || request.min_fresh.is_some() {
-        return Usability::Not(Forward::Stale);
+        return Usability::Not(ForwardReason::Stale);
     }
     let within = |most: Option<u64>| {
         most.is_some_and(|most| most > 0 && freshness.staleness() <= Duration::from_secs(most))
@@ -169,25 +172,25 @@ fn usability(request: &RequestDirectives, response: &ResponseDirectives, freshne
     if within(response.stale_while_revalidate) {
         return Usability::WhileRevalidated;
     }
-    Usability::Not(Forward::Stale)
+    Usability::Not(ForwardReason::Stale)
 }
 
 /// The stored response that a request selects, the most recent if there are several (section 4.1).
 fn select<'a>(
     request: &Presented<'_>,
     stored: impl IntoIterator<Item = &'a Stored>,
-) -> Result<(usize, &'a Stored, Portion), Forward> {
+) -> Result<(usize, &'a Stored, Portion), ForwardReason> {
     let mut found: Option<(usize, &Stored, Portion)> = None;
-    let mut missed = Forward::UriMiss;
+    let mut missed = ForwardReason::UriMiss;
     for (index, candidate) in stored.into_iter().enumerate() {
         if !vary::matches(candidate, request.headers) {
-            if missed == Forward::UriMiss {
-                missed = Forward::VaryMiss;
+            if missed == ForwardReason::UriMiss {
+                missed = ForwardReason::VaryMiss;
             }
             continue;
         }
         let Some(portion) = portion_for(request, candidate) else {
-            missed = Forward::Partial;
+            missed = ForwardReason::Partial;
             continue;
         };
         if found.is_none_or(|(_, other, _)| candidate.response_time > other.response_time) {
@@ -205,19 +208,21 @@ fn portion_for(request: &Presented<'_>, stored: &Stored) -> Option<Portion> {
     portion(stored, request.headers)
 }
 
+fn fetch(why: ForwardReason) -> Decision {
+    Decision::Ask(Ask { why, stored: None, conditions: None })
+}
+
 /// Asks by what the stored response has for it, or for all of it if it has nothing.
-fn revalidate(request: &Presented<'_>, index: usize, stored: &Stored, why: Forward) -> Decision {
+fn ask(request: &Presented<'_>, index: usize, stored: &Stored, why: ForwardReason) -> Decision {
     // The answer to HEAD is compared with what is stored anyway; and of a part others may be asked for.
-    if *request.method == Method::HEAD || stored.status == StatusCode::PARTIAL_CONTENT {
-        return Decision::Fetch(why);
-    }
+    let is_whole = *request.method == Method::GET && stored.status != StatusCode::PARTIAL_CONTENT;
     let conditions = match (tag(stored).is_some(), date(stored).is_some()) {
-        (true, true) => Conditions::TagAndDate,
-        (true, false) => Conditions::Tag,
-        (false, true) => Conditions::Date,
-        (false, false) => return Decision::Fetch(why),
+        (true, true) => Some(Conditions::TagAndDate),
+        (true, false) => Some(Conditions::Tag),
+        (false, true) => Some(Conditions::Date),
+        (false, false) => None,
     };
-    Decision::Revalidate { index, why, conditions }
+    Decision::Ask(Ask { why, stored: Some(index), conditions: conditions.filter(|_| is_whole) })
 }
 
 /// The conditions as headers.
