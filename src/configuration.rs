@@ -1,6 +1,7 @@
 //! What a session is to go by: limits, headers, redirects, trust. A plain value that is copied
 //! into the session when that is made; knows nothing of how the session goes by it.
 
+mod cookies;
 mod credentials;
 mod places;
 
@@ -10,6 +11,7 @@ use crate::header;
 use crate::protocol::Protocol;
 use crate::resolver::Resolver;
 use crate::retry::RetryPolicy;
+use crate::storage::{Choice, CookieAcceptPolicy, CookieStorage};
 #[cfg(feature = "tls")]
 use crate::tls::{Certificate, CryptoProvider, Identity, RootCertificates, TlsVersion};
 use http::header::{self as names, HeaderMap, HeaderName, HeaderValue};
@@ -66,6 +68,9 @@ pub struct Configuration {
     pub(crate) maximum_headers: usize,
     pub(crate) download_directory: Option<PathBuf>,
     pub(crate) application: Option<String>,
+    pub(crate) cookie_storage: Choice<CookieStorage>,
+    pub(crate) cookie_accept_policy: CookieAcceptPolicy,
+    pub(crate) set_cookies: bool,
     pub(crate) storage_directory: Option<PathBuf>,
     pub(crate) resolver: Option<Arc<dyn Resolver>>,
     protocols: Vec<Arc<dyn Protocol>>,
@@ -121,6 +126,9 @@ impl Default for Configuration {
             maximum_headers: 256,
             download_directory: None,
             application: None,
+            cookie_storage: Choice::Automatic,
+            cookie_accept_policy: CookieAcceptPolicy::OnlyFromMainDocumentDomain,
+            set_cookies: true,
             storage_directory: None,
             resolver: None,
             protocols: Vec::new(),
@@ -524,6 +532,9 @@ impl fmt::Debug for Configuration {
             .field("download_directory", &self.get_download_directory())
             .field("application", &self.application)
             .field("storage_directory", &self.storage_directory)
+            .field("cookie_storage", &self.cookie_storage)
+            .field("cookie_accept_policy", &self.cookie_accept_policy)
+            .field("set_cookies", &self.set_cookies)
             .field("resolver", &self.resolver)
             .field("protocols", &self.protocols.len())
             .field("authentication_schemes", &self.authentication_schemes.len());

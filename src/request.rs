@@ -2,6 +2,7 @@
 //! never fails, what is malformed is kept and becomes the error of the task.
 
 pub(crate) mod authorization;
+mod cookies;
 mod target;
 
 use crate::body::{Body, Multipart};
@@ -58,6 +59,8 @@ pub struct Request {
     pub(crate) retry: Option<RetryPolicy>,
     pub(crate) verify_digest: bool,
     pub(crate) resumable_upload: bool,
+    pub(crate) handle_cookies: bool,
+    pub(crate) main_document_url: Option<Url>,
     /// The first thing that was wrong, except with the URL.
     error: Option<Error>,
 }
@@ -101,6 +104,8 @@ impl Request {
             retry: None,
             verify_digest: false,
             resumable_upload: false,
+            handle_cookies: true,
+            main_document_url: None,
             error: None,
         }
     }

@@ -133,6 +133,7 @@ impl Loader {
         if let Some(segment) = &self.segment {
             segment.headers(headers.to_mut())?;
         }
+        self.add_cookies(request, &mut headers, core)?;
         let persistence = encode(&mut head, &headers);
         Ok((head, persistence == Persistence::KeepAlive))
     }

@@ -3,13 +3,11 @@
 #[cfg_attr(not(test), allow(dead_code))]
 pub(crate) mod caching;
 pub(crate) mod coding;
-#[allow(dead_code)] // Until cookies are kept.
 pub(crate) mod cookie;
 pub(crate) mod date;
 pub(crate) mod digest_fields;
 pub(crate) mod eyeballs;
 pub(crate) mod http1;
-#[allow(dead_code)]
 pub(crate) mod public_suffix;
 pub(crate) mod ranges;
 pub(crate) mod redirect;

@@ -1,6 +1,7 @@
 //! What outlives a task: what a session remembers, in memory or in files.
 
 mod cached_response;
+mod cookies;
 #[allow(dead_code)]
 mod instances;
 #[allow(dead_code)]
@@ -9,12 +10,15 @@ pub(crate) mod journal;
 pub(crate) mod places;
 
 pub use cached_response::{CachedResponse, StoragePolicy};
+pub use cookies::{CookieAcceptPolicy, CookieImport, CookieStorage};
 
 use crate::configuration::Configuration;
 use crate::error::Result;
 
 /// The stores of a session.
-pub(crate) struct Stores {}
+pub(crate) struct Stores {
+    pub(crate) cookies: Option<CookieStorage>,
+}
 
 impl Stores {
     /// Those that a configuration asks for.
@@ -22,8 +26,8 @@ impl Stores {
     /// # Errors
     ///
     /// Why one of them cannot be used.
-    pub(crate) fn open(_: &Configuration) -> Result<Self> {
-        Ok(Stores {})
+    pub(crate) fn open(configuration: &Configuration) -> Result<Self> {
+        Ok(Stores { cookies: CookieStorage::of(configuration)? })
     }
 }
 
