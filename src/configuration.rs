@@ -3,6 +3,7 @@
 
 mod cache_policy;
 mod caching;
+mod cookies;
 mod credentials;
 #[cfg(feature = "tls")]
 mod pins;
@@ -15,7 +16,7 @@ use crate::proto::caching::CachePolicy;
 use crate::protocol::Protocol;
 use crate::resolver::Resolver;
 use crate::retry::RetryPolicy;
-use crate::storage::{Cache, Choice};
+use crate::storage::{Cache, Choice, CookieAcceptPolicy, CookieStorage};
 #[cfg(feature = "tls")]
 use crate::tls::{Certificate, CryptoProvider, Identity, RootCertificates, TlsVersion};
 #[cfg(feature = "tls")]
@@ -75,6 +76,9 @@ pub struct Configuration {
     pub(crate) cache_policy: CachePolicy,
     pub(crate) download_directory: Option<PathBuf>,
     pub(crate) application: Option<String>,
+    pub(crate) cookie_storage: Choice<CookieStorage>,
+    pub(crate) cookie_accept_policy: CookieAcceptPolicy,
+    pub(crate) set_cookies: bool,
     pub(crate) storage_directory: Option<PathBuf>,
     pub(crate) cache: Choice<Cache>,
     pub(crate) resolver: Option<Arc<dyn Resolver>>,
@@ -133,6 +137,9 @@ impl Default for Configuration {
             cache_policy: CachePolicy::UseProtocol,
             download_directory: None,
             application: None,
+            cookie_storage: Choice::Automatic,
+            cookie_accept_policy: CookieAcceptPolicy::OnlyFromMainDocumentDomain,
+            set_cookies: true,
             storage_directory: None,
             cache: Choice::Automatic,
             resolver: None,
@@ -540,6 +547,9 @@ impl fmt::Debug for Configuration {
             .field("application", &self.application)
             .field("storage_directory", &self.storage_directory)
             .field("cache", &self.cache)
+            .field("cookie_storage", &self.cookie_storage)
+            .field("cookie_accept_policy", &self.cookie_accept_policy)
+            .field("set_cookies", &self.set_cookies)
             .field("resolver", &self.resolver)
             .field("protocols", &self.protocols.len())
             .field("authentication_schemes", &self.authentication_schemes.len());

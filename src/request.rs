@@ -1,6 +1,7 @@
 //! A request: what a task is to ask for. A plain value that knows nothing of tasks; making one
 //! never fails, what is malformed is kept and becomes the error of the task.
 
+mod cookies;
 mod target;
 
 use crate::body::{Body, Multipart};
@@ -60,6 +61,8 @@ pub struct Request {
     pub(crate) verify_digest: bool,
     pub(crate) cache_policy: Option<CachePolicy>,
     pub(crate) resumable_upload: bool,
+    pub(crate) handle_cookies: bool,
+    pub(crate) main_document_url: Option<Url>,
     /// The first thing that was wrong, except with the URL.
     error: Option<Error>,
 }
@@ -104,6 +107,8 @@ impl Request {
             verify_digest: false,
             cache_policy: None,
             resumable_upload: false,
+            handle_cookies: true,
+            main_document_url: None,
             error: None,
         }
     }

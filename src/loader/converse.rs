@@ -239,6 +239,7 @@ impl Loader {
                 "the server switched protocols (101), which it was not asked to do",
             ));
         }
+        self.store_cookies(&head.headers, core);
         if head.status == StatusCode::EXPECTATION_FAILED && self.without_expectation(core) {
             log::debug!("task {}: 417; once more without Expect", core.id);
             return Ok(Flow::Go(Step::Prepare));

@@ -20,6 +20,7 @@ use crate::task::core::{Mode, TaskCore};
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Version};
+use std::borrow::Cow;
 use std::sync::OnceLock;
 
 /// How much of a file is read at once, where that is not decided by whoever takes it: into a buffer of its
@@ -240,6 +241,9 @@ impl Loader {
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
         crate::header::merge(&mut request.headers, additional)?;
+        let mut headers = Cow::Owned(std::mem::take(&mut request.headers));
+        self.add_cookies(&request, &mut headers, core)?;
+        request.headers = headers.into_owned();
         Ok(request)
     }
 
@@ -270,6 +274,7 @@ impl Loader {
                 }
                 Coming::Response(response) => {
                     let head = self.local_head(response, core)?;
+                    self.store_cookies(&head.headers, core);
                     self.answered_locally(&head, ResourceFetchType::Local, None);
                     let incoming = Incoming::Local(Local::of(Source::Protocol(load)));
                     if let Some(step) = self.try_after(&head, core) {
@@ -281,6 +286,7 @@ impl Loader {
                 Coming::Redirect(response, request) => {
                     drop(load);
                     let head = self.local_head(response, core)?;
+                    self.store_cookies(&head.headers, core);
                     self.answered_locally(&head, ResourceFetchType::Local, None);
                     let nothing = Incoming::Local(Local::memory(Bytes::new()));
                     return match request {

@@ -17,6 +17,7 @@ mod body;
 mod clock;
 mod connect;
 mod converse;
+mod cookies;
 mod download;
 mod incoming;
 mod integrity;

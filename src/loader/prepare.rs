@@ -152,6 +152,7 @@ impl Loader {
         if let Some(segment) = &self.segment {
             segment.headers(headers.to_mut())?;
         }
+        self.add_cookies(request, &mut headers, core)?;
         Ok(headers)
     }
 }

@@ -178,6 +178,10 @@ fn has_credentials(url: &Url) -> bool {
 /// the URL that redirects, if they go along: as a header, since `Location` did not name them.
 fn proposed(request: &Request, new: NewRequest, credentials: Option<HeaderValue>) -> Result<Request> {
     let mut next = request.clone();
+    // A user who is led elsewhere is there.
+    if next.main_document_url.is_some() && next.main_document_url.as_ref() == request.get_url() {
+        next.main_document_url = Some(new.url.clone());
+    }
     next.method = new.method;
     next.url = Ok(new.url);
     next.headers = new.headers;

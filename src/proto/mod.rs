@@ -6,13 +6,11 @@ pub(crate) mod auth;
 #[allow(dead_code, unused_imports)]
 pub(crate) mod caching;
 pub(crate) mod coding;
-#[allow(dead_code)] // Until cookies are kept.
 pub(crate) mod cookie;
 pub(crate) mod date;
 pub(crate) mod digest_fields;
 pub(crate) mod eyeballs;
 pub(crate) mod http1;
-#[allow(dead_code)]
 pub(crate) mod public_suffix;
 pub(crate) mod ranges;
 pub(crate) mod redirect;

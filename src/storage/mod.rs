@@ -2,6 +2,7 @@
 
 pub(crate) mod cache;
 mod cached_response;
+mod cookies;
 #[allow(dead_code)]
 mod instances;
 #[allow(dead_code)]
@@ -11,6 +12,7 @@ pub(crate) mod places;
 
 pub use cache::Cache;
 pub use cached_response::{CachedResponse, StoragePolicy};
+pub use cookies::{CookieAcceptPolicy, CookieImport, CookieStorage};
 
 use crate::configuration::Configuration;
 use crate::error::Result;
@@ -19,6 +21,7 @@ use crate::error::Result;
 pub(crate) struct Stores {
     /// Responses, if any are kept.
     pub(crate) cache: Option<Cache>,
+    pub(crate) cookies: Option<CookieStorage>,
 }
 
 impl Stores {
@@ -28,7 +31,7 @@ impl Stores {
     ///
     /// Why one of them cannot be used.
     pub(crate) fn open(configuration: &Configuration) -> Result<Self> {
-        Ok(Stores { cache: Cache::of(configuration)? })
+        Ok(Stores { cache: Cache::of(configuration)?, cookies: CookieStorage::of(configuration)? })
     }
 }
 

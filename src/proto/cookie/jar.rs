@@ -50,8 +50,6 @@ pub(crate) enum Change {
     /// It is there, since then.
     Set(Cookie, SystemTime),
     Removed(Key),
-    /// All.
-    Cleared,
 }
 
 /// What a request is, as far as cookies are concerned.
@@ -104,8 +102,13 @@ impl Jar {
                     self.put(cookie, created, now, suffixes, &mut Vec::new());
                 }
             }
-            Change::Removed(key) => drop(self.take(&key, suffixes)),
-            Change::Cleared => self.clear(),
+            Change::Removed(key) => {
+                // One of this session has nothing to do with the file.
+                let persists = |entry: &Entry| key.is_of(&entry.cookie) && entry.cookie.expires.is_some();
+                if self.of_site(&key.domain, suffixes).iter().any(persists) {
+                    drop(self.take(&key, suffixes));
+                }
+            }
         }
     }
 

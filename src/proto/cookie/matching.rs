@@ -36,7 +36,7 @@ pub(crate) fn is_web(url: &Url) -> bool {
 
 /// Whether it goes over a connection on which nobody listens. A server on this machine is none: whose it
 /// is, a host's name does not tell.
-pub(super) fn is_secure(url: &Url) -> bool {
+pub(crate) fn is_secure(url: &Url) -> bool {
     matches!(url.scheme(), "https" | "wss")
 }
 

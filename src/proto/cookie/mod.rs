@@ -20,6 +20,6 @@ mod tests;
 
 pub(crate) use admission::{Refusal, check_prefix, received};
 pub(crate) use jar::{Asked, Change, Jar, Key};
-pub(crate) use matching::{is_same_party, is_same_site, is_web};
+pub(crate) use matching::{is_same_party, is_same_site, is_secure, is_web};
 pub(crate) use netscape::{Line, read_line, write_line};
 pub(crate) use record::{decode, encode};

@@ -4,7 +4,6 @@
 //! |---|---|
 //! | 1, a cookie | flags; seconds since 1970 at which it ends, microseconds since 1970 at which it came (8 bytes each); name, value, domain, path |
 //! | 2, one that is gone | flags; name, domain, path |
-//! | 3 | all are gone |
 //!
 //! Numbers have the least byte first; a text is its length in 2 bytes and itself in UTF-8.
 
@@ -14,7 +13,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const SET: u8 = 1;
 const REMOVED: u8 = 2;
-const CLEARED: u8 = 3;
 
 const SECURE: u8 = 1;
 const HTTP_ONLY: u8 = 2;
@@ -46,7 +44,6 @@ pub(crate) fn encode(change: &Change) -> Vec<u8> {
             }
             record
         }
-        Change::Cleared => vec![CLEARED],
     }
 }
 
@@ -86,7 +83,6 @@ pub(crate) fn decode(record: &[u8]) -> Option<Change> {
             let host_only = rest.byte()? & HOST_ONLY != 0;
             Change::Removed(Key { name: rest.text()?, domain: rest.text()?, path: rest.text()?, host_only })
         }
-        CLEARED => Change::Cleared,
         _ => return None,
     };
     rest.0.is_empty().then_some(change)

@@ -232,6 +232,10 @@ fn of_the_changes_a_jar_can_be_made_again() {
     assert_eq!(copy.count(), 0);
     kept.jar.forget_kept();
     assert_eq!(kept.header(URL), "session=1; c=5");
+    // What is gone from the file is not what is of the session.
+    let Some(removed) = kept.jar.cookies(at(kept.now)).first().map(Key::of) else { panic!("a cookie") };
+    kept.jar.apply(Change::Removed(removed), at(kept.now), &SUFFIXES);
+    assert_eq!(kept.header(URL), "session=1; c=5");
 }
 
 #[test]
