@@ -1,5 +1,7 @@
 //! [`TlsStream`] against rustls's server, joined in memory.
 
+mod held;
+
 use super::*;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use rustls::pki_types::PrivateKeyDer;
