@@ -3,13 +3,16 @@
 
 mod credentials;
 mod places;
+mod transport_security;
 
 use crate::authentication::AuthenticationScheme;
 use crate::error::{Error, ErrorKind, Result};
 use crate::header;
+use crate::proto::transport_security::policy::TransportSecurity;
 use crate::protocol::Protocol;
 use crate::resolver::Resolver;
 use crate::retry::RetryPolicy;
+use crate::storage::{Choice, HstsStorage};
 #[cfg(feature = "tls")]
 use crate::tls::{Certificate, CryptoProvider, Identity, RootCertificates, TlsVersion};
 use http::header::{self as names, HeaderMap, HeaderName, HeaderValue};
@@ -67,6 +70,8 @@ pub struct Configuration {
     pub(crate) download_directory: Option<PathBuf>,
     pub(crate) application: Option<String>,
     pub(crate) storage_directory: Option<PathBuf>,
+    pub(crate) transport_security: TransportSecurity,
+    pub(crate) hsts_storage: Choice<HstsStorage>,
     pub(crate) resolver: Option<Arc<dyn Resolver>>,
     protocols: Vec<Arc<dyn Protocol>>,
     authentication_schemes: Vec<Arc<dyn AuthenticationScheme>>,
@@ -122,6 +127,8 @@ impl Default for Configuration {
             download_directory: None,
             application: None,
             storage_directory: None,
+            transport_security: TransportSecurity::new(),
+            hsts_storage: Choice::Automatic,
             resolver: None,
             protocols: Vec::new(),
             authentication_schemes: Vec::new(),
@@ -213,7 +220,8 @@ impl Configuration {
         /// scheme, host or port does.
         strip_authorization_on_redirect, get_strip_authorization_on_redirect: bool;
 
-        /// Sets whether redirects from https to http are followed. Off unless set.
+        /// Sets whether redirects may lead from https to http, and to http at public hosts, whatever
+        /// [`TransportSecurity`] says. Off unless set.
         allow_insecure_redirects, get_allow_insecure_redirects: bool;
 
         /// Sets whether bodies are decoded as their `Content-Encoding` says, and servers told so.
@@ -524,6 +532,7 @@ impl fmt::Debug for Configuration {
             .field("download_directory", &self.get_download_directory())
             .field("application", &self.application)
             .field("storage_directory", &self.storage_directory)
+            .field("transport_security", &self.transport_security)
             .field("resolver", &self.resolver)
             .field("protocols", &self.protocols.len())
             .field("authentication_schemes", &self.authentication_schemes.len());

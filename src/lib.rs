@@ -129,6 +129,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use head::ResponseHead;
 pub use http;
 pub use metrics::{ResourceFetchType, TaskInterval, TaskMetrics, TransactionMetrics};
+pub use proto::transport_security::policy::{DomainException, TransportSecurity};
 pub use protocol::{Protocol, ProtocolClient};
 pub use request::{IntoUrl, Request};
 pub use resolver::Resolver;
@@ -137,7 +138,7 @@ pub use resume::ResumeData;
 pub use retry::RetryPolicy;
 pub use session::{Session, SessionBuilder, Tasks, delete, download, get, head, post, put};
 pub use storage::places::set_application;
-pub use storage::{CachedResponse, StoragePolicy};
+pub use storage::{CachedResponse, HstsHost, HstsStorage, StoragePolicy};
 pub use task::{
     Any, AnyTask, BodyReader, Data, DataTask, Download, DownloadTask, Pending, Progress, SessionProgress,
     Task, TaskKind, TaskState, Upload, UploadTask, wait_all, wait_any,

@@ -58,6 +58,7 @@ pub struct Request {
     pub(crate) retry: Option<RetryPolicy>,
     pub(crate) verify_digest: bool,
     pub(crate) resumable_upload: bool,
+    pub(crate) allow_cleartext: bool,
     /// The first thing that was wrong, except with the URL.
     error: Option<Error>,
 }
@@ -101,6 +102,7 @@ impl Request {
             retry: None,
             verify_digest: false,
             resumable_upload: false,
+            allow_cleartext: false,
             error: None,
         }
     }
@@ -417,6 +419,21 @@ impl Request {
         self
     }
 
+    /// Sets whether the request may go out in cleartext to any host, and be led there by redirects, whatever
+    /// [`TransportSecurity`](crate::TransportSecurity) says. Off unless set. A host that has asked for https is
+    /// asked by https all the same.
+    ///
+    /// ```
+    /// use urlsession::Request;
+    ///
+    /// let request = Request::get("http://example.com/").allow_cleartext(true);
+    /// assert!(request.get_allow_cleartext());
+    /// ```
+    pub fn allow_cleartext(mut self, allow: bool) -> Self {
+        self.allow_cleartext = allow;
+        self
+    }
+
     fn authorization(self, value: Result<HeaderValue>) -> Self {
         self.attempt(|request| header::insert(&mut request.headers, AUTHORIZATION, value?))
     }
@@ -494,6 +511,11 @@ impl Request {
     /// Whether the body is sent as a resumable upload.
     pub fn get_resumable_upload(&self) -> bool {
         self.resumable_upload
+    }
+
+    /// Whether the request may go out in cleartext to any host.
+    pub fn get_allow_cleartext(&self) -> bool {
+        self.allow_cleartext
     }
 }
 

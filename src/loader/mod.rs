@@ -26,6 +26,7 @@ mod receiving;
 mod redirect;
 mod resumable;
 mod retry;
+mod security;
 mod segments;
 mod upload;
 

@@ -1,20 +1,23 @@
 //! What outlives a task: what a session remembers, in memory or in files.
 
 mod cached_response;
-#[allow(dead_code)]
 mod instances;
-#[allow(dead_code)]
 pub(crate) mod journal;
 #[allow(dead_code)]
 pub(crate) mod places;
+mod transport_security;
 
 pub use cached_response::{CachedResponse, StoragePolicy};
+pub use transport_security::{HstsHost, HstsStorage};
 
 use crate::configuration::Configuration;
 use crate::error::Result;
 
 /// The stores of a session.
-pub(crate) struct Stores {}
+pub(crate) struct Stores {
+    /// Who is to be reached by https only.
+    pub(crate) security: Option<HstsStorage>,
+}
 
 impl Stores {
     /// Those that a configuration asks for.
@@ -22,8 +25,13 @@ impl Stores {
     /// # Errors
     ///
     /// Why one of them cannot be used.
-    pub(crate) fn open(_: &Configuration) -> Result<Self> {
-        Ok(Stores {})
+    pub(crate) fn open(configuration: &Configuration) -> Result<Self> {
+        let security = match &configuration.hsts_storage {
+            Choice::Automatic => Some(HstsStorage::automatic(configuration)?),
+            Choice::None => None,
+            Choice::Own(storage) => Some(storage.clone()),
+        };
+        Ok(Stores { security })
     }
 }
 
