@@ -8,15 +8,17 @@ mod credentials;
 #[cfg(feature = "tls")]
 mod pins;
 mod places;
+mod transport_security;
 
 use crate::authentication::AuthenticationScheme;
 use crate::error::{Error, ErrorKind, Result};
 use crate::header;
 use crate::proto::caching::CachePolicy;
+use crate::proto::transport_security::policy::TransportSecurity;
 use crate::protocol::Protocol;
 use crate::resolver::Resolver;
 use crate::retry::RetryPolicy;
-use crate::storage::{Cache, Choice, CookieAcceptPolicy, CookieStorage};
+use crate::storage::{Cache, Choice, CookieAcceptPolicy, CookieStorage, HstsStorage};
 #[cfg(feature = "tls")]
 use crate::tls::{Certificate, CryptoProvider, Identity, RootCertificates, TlsVersion};
 #[cfg(feature = "tls")]
@@ -81,6 +83,8 @@ pub struct Configuration {
     pub(crate) set_cookies: bool,
     pub(crate) storage_directory: Option<PathBuf>,
     pub(crate) cache: Choice<Cache>,
+    pub(crate) transport_security: TransportSecurity,
+    pub(crate) hsts_storage: Choice<HstsStorage>,
     pub(crate) resolver: Option<Arc<dyn Resolver>>,
     protocols: Vec<Arc<dyn Protocol>>,
     authentication_schemes: Vec<Arc<dyn AuthenticationScheme>>,
@@ -142,6 +146,8 @@ impl Default for Configuration {
             set_cookies: true,
             storage_directory: None,
             cache: Choice::Automatic,
+            transport_security: TransportSecurity::new(),
+            hsts_storage: Choice::Automatic,
             resolver: None,
             protocols: Vec::new(),
             authentication_schemes: Vec::new(),
@@ -234,7 +240,8 @@ impl Configuration {
         /// scheme, host or port does.
         strip_authorization_on_redirect, get_strip_authorization_on_redirect: bool;
 
-        /// Sets whether redirects from https to http are followed. Off unless set.
+        /// Sets whether redirects may lead from https to http, and to http at public hosts, whatever
+        /// [`TransportSecurity`] says. Off unless set.
         allow_insecure_redirects, get_allow_insecure_redirects: bool;
 
         /// Sets whether bodies are decoded as their `Content-Encoding` says, and servers told so.
@@ -550,6 +557,7 @@ impl fmt::Debug for Configuration {
             .field("cookie_storage", &self.cookie_storage)
             .field("cookie_accept_policy", &self.cookie_accept_policy)
             .field("set_cookies", &self.set_cookies)
+            .field("transport_security", &self.transport_security)
             .field("resolver", &self.resolver)
             .field("protocols", &self.protocols.len())
             .field("authentication_schemes", &self.authentication_schemes.len());

@@ -75,7 +75,8 @@ kinds! {
     CannotParseResponse = -1017,
     /// A request body cannot be sent again. `NSURLErrorRequestBodyStreamExhausted`.
     RequestBodyStreamExhausted = -1021,
-    /// A redirect leads from https to plain http, which the configuration does not allow.
+    /// A URL is plain http to a public host, or a redirect leads from https to plain http, which is not
+    /// allowed; see [`TransportSecurity`](crate::TransportSecurity).
     /// `NSURLErrorAppTransportSecurityRequiresSecureConnection`.
     AppTransportSecurityRequiresSecureConnection = -1022,
     /// A file cannot be made, for example because its directory is missing or may not be written to.

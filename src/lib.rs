@@ -132,6 +132,7 @@ pub use head::ResponseHead;
 pub use http;
 pub use metrics::{ResourceFetchType, TaskInterval, TaskMetrics, TransactionMetrics};
 pub use proto::caching::{CachePolicy, CacheStatus, ForwardReason};
+pub use proto::transport_security::policy::{DomainException, TransportSecurity};
 pub use protocol::{Protocol, ProtocolClient};
 pub use request::{IntoUrl, Request};
 pub use resolver::Resolver;
@@ -140,7 +141,10 @@ pub use resume::ResumeData;
 pub use retry::RetryPolicy;
 pub use session::{Session, SessionBuilder, Tasks, delete, download, get, head, post, put};
 pub use storage::places::set_application;
-pub use storage::{Cache, CachedResponse, CookieAcceptPolicy, CookieImport, CookieStorage, StoragePolicy};
+pub use storage::{
+    Cache, CachedResponse, CookieAcceptPolicy, CookieImport, CookieStorage, HstsHost, HstsStorage,
+    StoragePolicy,
+};
 pub use task::{
     Any, AnyTask, BodyReader, Data, DataTask, Download, DownloadTask, Pending, Progress, SessionProgress,
     Task, TaskKind, TaskState, Upload, UploadTask, wait_all, wait_any,

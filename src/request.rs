@@ -63,6 +63,7 @@ pub struct Request {
     pub(crate) resumable_upload: bool,
     pub(crate) handle_cookies: bool,
     pub(crate) main_document_url: Option<Url>,
+    pub(crate) allow_cleartext: bool,
     /// The first thing that was wrong, except with the URL.
     error: Option<Error>,
 }
@@ -109,6 +110,7 @@ impl Request {
             resumable_upload: false,
             handle_cookies: true,
             main_document_url: None,
+            allow_cleartext: false,
             error: None,
         }
     }
@@ -437,6 +439,21 @@ impl Request {
         self
     }
 
+    /// Sets whether the request may go out in cleartext to any host, and be led there by redirects, whatever
+    /// [`TransportSecurity`](crate::TransportSecurity) says. Off unless set. A host that has asked for https is
+    /// asked by https all the same.
+    ///
+    /// ```
+    /// use urlsession::Request;
+    ///
+    /// let request = Request::get("http://example.com/").allow_cleartext(true);
+    /// assert!(request.get_allow_cleartext());
+    /// ```
+    pub fn allow_cleartext(mut self, allow: bool) -> Self {
+        self.allow_cleartext = allow;
+        self
+    }
+
     fn authorization(self, value: Result<HeaderValue>) -> Self {
         self.attempt(|request| header::insert(&mut request.headers, AUTHORIZATION, value?))
     }
@@ -514,6 +531,11 @@ impl Request {
     /// Whether the body is sent as a resumable upload.
     pub fn get_resumable_upload(&self) -> bool {
         self.resumable_upload
+    }
+
+    /// Whether the request may go out in cleartext to any host.
+    pub fn get_allow_cleartext(&self) -> bool {
+        self.allow_cleartext
     }
 }
 

@@ -264,6 +264,7 @@ impl Loader {
         exchange.begin_body(body, persistent);
         exchange.take_received();
         let head = self.response_head(head, Some(body), core)?;
+        self.note_security(&exchange, &head, core);
         log::debug!("task {}: {status}", core.id);
         if let Some(transaction) = self.measure() {
             transaction.status = Some(status);

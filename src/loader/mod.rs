@@ -27,6 +27,7 @@ mod receiving;
 mod redirect;
 mod resumable;
 mod retry;
+mod security;
 mod segments;
 #[cfg(feature = "tls")]
 mod trust;

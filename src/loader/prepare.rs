@@ -53,6 +53,10 @@ impl Loader {
                 "going on with an upload: its URL is loaded by a protocol of the program's, which cannot do that",
             ));
         }
+        if matches!(route, Route::Network) {
+            self.secure(core)?;
+        }
+        let request = self.request(core);
         let mut transaction = TransactionMetrics::new(now, request.get_method().clone());
         transaction.url.0 = request.get_url().cloned();
         transaction.resource_fetch_type = ResourceFetchType::NetworkLoad;

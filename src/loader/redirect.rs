@@ -3,13 +3,14 @@
 use super::incoming::Incoming;
 use super::local::check_redirect;
 use super::prepare::url_credentials;
+use super::security::make_secure;
 use super::{Answer, Flow, Loader, Pause, Step};
 use crate::body::Body;
 use crate::disposition::RedirectDecision;
 use crate::error::{Error, ErrorKind, Result, redacted};
 use crate::exchange::http1;
 use crate::head::ResponseHead;
-use crate::proto::redirect::{Asked, NewRequest, Redirect, Rules, check_downgrade, redirect, same_origin};
+use crate::proto::redirect::{Asked, NewRequest, Redirect, Rules, redirect, same_origin};
 use crate::request::Request;
 use crate::sync::Arc;
 use crate::sys::Patience;
@@ -44,7 +45,11 @@ impl Loader {
             headers: request.get_headers(),
             has_body: !request.get_body().is_absent(),
         };
-        let rules = self.rules(core);
+        let rules = Rules {
+            allowed: self.allowed(core),
+            secure: &|url| make_secure(url, core),
+            strip_always: core.context.configuration.strip_authorization_on_redirect,
+        };
         let new = match redirect(&asked, head.status, &head.headers, rules)? {
             Redirect::Deliver => return self.begin_response(incoming, head, core),
             Redirect::Follow(new) => new,
@@ -63,21 +68,16 @@ impl Loader {
         &mut self,
         incoming: Incoming,
         head: ResponseHead,
-        proposed: Request,
+        mut proposed: Request,
         core: &Arc<TaskCore>,
     ) -> Result<Flow> {
+        if let Ok(url) = &mut proposed.url {
+            make_secure(url, core);
+        }
         check_redirect(self.request(core), &proposed)?;
         let (from, to) = (self.request(core).well_formed()?, proposed.well_formed()?);
-        check_downgrade(from, to, self.rules(core))?;
+        self.allowed(core).check_redirect(from, to)?;
         self.propose(incoming, head, proposed, core)
-    }
-
-    fn rules(&self, core: &TaskCore) -> Rules {
-        let configuration = &core.context.configuration;
-        Rules {
-            allow_downgrade: configuration.allow_insecure_redirects,
-            strip_always: configuration.strip_authorization_on_redirect,
-        }
     }
 
     /// Follows it, if the delegate has nothing against it.

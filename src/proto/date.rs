@@ -73,14 +73,25 @@ fn seconds(day: i64, month: &str, year: i64, time: &str) -> Option<i64> {
     let mut parts = time.split(':');
     let mut part = || number(parts.next()?, 2);
     let (hour, minute, second) = (part()?, part()?, part()?);
+    if parts.next().is_some() {
+        return None;
+    }
+    seconds_of((year, month, day), (hour, minute, second))
+}
+
+/// The seconds since 1970 of a day (its year from 0 on, month from 1 on) and a time (hour, minute, second), if
+/// there are such.
+pub(crate) fn seconds_of(
+    (year, month, day): (i64, i64, i64),
+    (hour, minute, second): (i64, i64, i64),
+) -> Option<i64> {
+    let is_date = (0..=9_999).contains(&year) && (1..=12).contains(&month) && day >= 1;
+    if !is_date || day > days_in(month, year) {
+        return None;
+    }
     // A leap second is 60.
-    if parts.next().is_some() || hour > 23 || minute > 59 || second > 60 {
-        return None;
-    }
-    if day < 1 || day > days_in(month, year) {
-        return None;
-    }
-    Some(days_since_1970(day, month, year) * 86_400 + hour * 3_600 + minute * 60 + second)
+    let is_time = (0..=23).contains(&hour) && (0..=59).contains(&minute) && (0..=60).contains(&second);
+    is_time.then(|| days_since_1970(day, month, year) * 86_400 + hour * 3_600 + minute * 60 + second)
 }
 
 /// The date of a number of seconds since 1970: `Sun, 06 Nov 1994 08:49:37 GMT`. `None` after the year
@@ -97,7 +108,7 @@ pub(crate) fn to_imf_fixdate(seconds: u64) -> Option<String> {
 }
 
 /// Day, month from 0 on, and year of a number of days since 1970.
-fn date_of(days: u64) -> (u64, u64, u64) {
+pub(crate) fn date_of(days: u64) -> (u64, u64, u64) {
     // Counted from 1 March of the year 0: then the day that may be missing is the last of a year, and all
     // spans of 400 years have as many days.
     let days = days + 719_468;

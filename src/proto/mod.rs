@@ -16,5 +16,6 @@ pub(crate) mod ranges;
 pub(crate) mod redirect;
 pub(crate) mod resumable_upload;
 pub(crate) mod structured;
+pub(crate) mod transport_security;
 pub(crate) mod validator;
 pub(crate) mod xxh64;

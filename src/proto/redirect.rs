@@ -11,6 +11,7 @@
 //!   are, so that the server gets back what it sent. A backslash is a slash.
 //! - User name and password come from `Location` only: those of the URL that redirects stay behind.
 
+use super::transport_security::policy::{Allowed, is_downgrade};
 use crate::error::{Error, ErrorKind, Result, redacted};
 use http::header::{self, HeaderMap, HeaderName};
 use http::{Method, StatusCode};
@@ -31,11 +32,13 @@ pub(crate) struct Asked<'a> {
     pub(crate) has_body: bool,
 }
 
-/// What the configuration says about redirects.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Rules {
+/// What the session says about redirects.
+#[derive(Clone, Copy)]
+pub(crate) struct Rules<'a> {
     /// Whether https may lead to http.
-    pub(crate) allow_downgrade: bool,
+    pub(crate) allowed: Allowed<'a>,
+    /// Makes a cleartext URL a secure one, if its host has asked for that (RFC 6797).
+    pub(crate) secure: &'a dyn Fn(&mut Url),
     /// Whether credentials are stripped even if the origin stays the same, as Apple does.
     pub(crate) strip_always: bool,
 }
@@ -70,19 +73,22 @@ pub(crate) fn redirect(
     asked: &Asked<'_>,
     status: StatusCode,
     response: &HeaderMap,
-    rules: Rules,
+    rules: Rules<'_>,
 ) -> Result<Redirect> {
     let Some((method, keep_body)) = rewritten(asked, status) else { return Ok(Redirect::Deliver) };
-    let Some(url) = target(asked.url, response, rules)? else { return Ok(Redirect::Deliver) };
+    let Some(mut url) = target(asked.url, response)? else { return Ok(Redirect::Deliver) };
+    (rules.secure)(&mut url);
+    rules.allowed.check_redirect(asked.url, &url)?;
     let headers = headers(asked, &url, &method, keep_body, rules);
     Ok(Redirect::Follow(Box::new(NewRequest { method, url, headers, keep_body })))
 }
 
-/// Where `Location` leads, if there is one that can be parsed. Fails as [`redirect`] does.
-pub(crate) fn target(from: &Url, response: &HeaderMap, rules: Rules) -> Result<Option<Url>> {
+/// Where `Location` leads, if there is one that can be parsed, be it from https to http. Fails as [`redirect`]
+/// does otherwise.
+pub(crate) fn target(from: &Url, response: &HeaderMap) -> Result<Option<Url>> {
     let Some(location) = location(response) else { return Ok(None) };
     let Some(url) = resolve(from, &location)? else { return Ok(None) };
-    check_scheme(from, &url, rules)?;
+    check_scheme(from, &url)?;
     Ok(Some(url))
 }
 
@@ -151,9 +157,9 @@ fn resolve(from: &Url, location: &str) -> Result<Option<Url>> {
     Ok(Some(url))
 }
 
-fn check_scheme(from: &Url, to: &Url, rules: Rules) -> Result<()> {
+fn check_scheme(from: &Url, to: &Url) -> Result<()> {
     match to.scheme() {
-        "http" | "https" => check_downgrade(from, to, rules),
+        "http" | "https" => Ok(()),
         // A scheme of the program's own stays within itself.
         scheme if scheme == from.scheme() => Ok(()),
         // Not the whole of it: a `data:` or `javascript:` URL may be anything.
@@ -165,26 +171,7 @@ fn check_scheme(from: &Url, to: &Url, rules: Rules) -> Result<()> {
     }
 }
 
-/// Whether it stays secure, if it was, or need not.
-pub(crate) fn check_downgrade(from: &Url, to: &Url, rules: Rules) -> Result<()> {
-    if !is_downgrade(from, to) || rules.allow_downgrade {
-        return Ok(());
-    }
-    Err(Error::new(
-        ErrorKind::AppTransportSecurityRequiresSecureConnection,
-        format!(
-            "{} redirects to {}, and from https to http is not allowed unless configured",
-            redacted(from),
-            redacted(to)
-        ),
-    ))
-}
-
-fn is_downgrade(from: &Url, to: &Url) -> bool {
-    from.scheme() == "https" && to.scheme() != "https"
-}
-
-fn headers(asked: &Asked<'_>, url: &Url, method: &Method, keep_body: bool, rules: Rules) -> HeaderMap {
+fn headers(asked: &Asked<'_>, url: &Url, method: &Method, keep_body: bool, rules: Rules<'_>) -> HeaderMap {
     let mut headers = asked.headers.clone();
     if method != asked.method || (asked.has_body && !keep_body) {
         remove_if(&mut headers, describes_body);
@@ -222,9 +209,15 @@ pub(crate) fn remove_if(headers: &mut HeaderMap, condition: impl Fn(&HeaderName)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::transport_security::policy::TransportSecurity;
     use http::HeaderValue;
 
-    const STRICT: Rules = Rules { allow_downgrade: false, strip_always: false };
+    static POLICY: TransportSecurity = TransportSecurity::new();
+    const STRICT: Rules<'static> = Rules {
+        allowed: Allowed { policy: &POLICY, insecure_redirects: false, request: false },
+        secure: &|_| {},
+        strip_always: false,
+    };
 
     fn map(headers: &[(&str, &str)]) -> HeaderMap {
         let mut map = HeaderMap::new();
@@ -240,7 +233,7 @@ mod tests {
         url: &str,
         status: u16,
         response: &[(&str, &str)],
-        rules: Rules,
+        rules: Rules<'_>,
     ) -> Result<Redirect> {
         let method = Method::from_bytes(method.as_bytes()).expect("a method");
         let url = Url::parse(url).expect("a URL");
@@ -461,7 +454,7 @@ mod tests {
         assert_eq!(refused("https://u:secret@h/?secret", "http://u:secret@h/?secret"), Insecure);
         assert_eq!(Insecure.code(), -1022);
         assert_eq!(to("https://h/", "//h/b"), "https://h/b");
-        let rules = Rules { allow_downgrade: true, ..STRICT };
+        let rules = Rules { allowed: Allowed { insecure_redirects: true, ..STRICT.allowed }, ..STRICT };
         match ask("GET", "https://h/", 302, &[("location", "http://h/")], rules) {
             Ok(Redirect::Follow(request)) => {
                 assert_eq!(request.url.as_str(), "http://h/");
@@ -471,6 +464,30 @@ mod tests {
             }
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn what_has_asked_for_https_gets_it_before_anything_is_decided() {
+        let secure = |url: &mut Url| {
+            if url.host_str() == Some("asked") {
+                url.set_scheme("https").expect("a web URL");
+            }
+        };
+        let follow = |from: &str, location: &str| match ask(
+            "GET",
+            from,
+            302,
+            &[("location", location)],
+            Rules { secure: &secure, ..STRICT },
+        ) {
+            Ok(Redirect::Follow(request)) => *request,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(follow("https://h/", "http://asked/x").url.as_str(), "https://asked/x");
+        let request = follow("https://asked/a", "http://asked/b");
+        assert_eq!(request.url.as_str(), "https://asked/b");
+        assert!(request.headers.contains_key("authorization"), "the origin is the same");
+        assert!(!follow("http://asked/a", "http://asked/b").headers.contains_key("authorization"));
     }
 
     #[test]

@@ -3,16 +3,16 @@
 pub(crate) mod cache;
 mod cached_response;
 mod cookies;
-#[allow(dead_code)]
 mod instances;
-#[allow(dead_code)]
 pub(crate) mod journal;
 #[allow(dead_code)]
 pub(crate) mod places;
+mod transport_security;
 
 pub use cache::Cache;
 pub use cached_response::{CachedResponse, StoragePolicy};
 pub use cookies::{CookieAcceptPolicy, CookieImport, CookieStorage};
+pub use transport_security::{HstsHost, HstsStorage};
 
 use crate::configuration::Configuration;
 use crate::error::Result;
@@ -22,6 +22,8 @@ pub(crate) struct Stores {
     /// Responses, if any are kept.
     pub(crate) cache: Option<Cache>,
     pub(crate) cookies: Option<CookieStorage>,
+    /// Who is to be reached by https only.
+    pub(crate) security: Option<HstsStorage>,
 }
 
 impl Stores {
@@ -31,7 +33,12 @@ impl Stores {
     ///
     /// Why one of them cannot be used.
     pub(crate) fn open(configuration: &Configuration) -> Result<Self> {
-        Ok(Stores { cache: Cache::of(configuration)?, cookies: CookieStorage::of(configuration)? })
+        let security = match &configuration.hsts_storage {
+            Choice::Automatic => Some(HstsStorage::automatic(configuration)?),
+            Choice::None => None,
+            Choice::Own(storage) => Some(storage.clone()),
+        };
+        Ok(Stores { cache: Cache::of(configuration)?, cookies: CookieStorage::of(configuration)?, security })
     }
 }
 

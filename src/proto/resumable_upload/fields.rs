@@ -3,8 +3,9 @@
 
 use crate::error::Result;
 use crate::header;
-use crate::proto::redirect::{Rules, describes_body, remove_if, same_origin, target};
+use crate::proto::redirect::{describes_body, remove_if, same_origin, target};
 use crate::proto::structured::{self, Dictionary, MAX_INTEGER, Malformed};
+use crate::proto::transport_security::policy::is_downgrade;
 use http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue,
     PROXY_AUTHORIZATION, RANGE,
@@ -79,8 +80,7 @@ pub(crate) fn speaks_our_version(headers: &HeaderMap) -> bool {
 /// Where `Location` of a response to a request for that URL leads, if an upload resource may be
 /// there: http or https, never http after https, and with nobody's name and password in it.
 pub(crate) fn resource(from: &Url, headers: &HeaderMap) -> Option<Url> {
-    let rules = Rules { allow_downgrade: false, strip_always: false };
-    let mut url = target(from, headers, rules).ok().flatten()?;
+    let mut url = target(from, headers).ok().flatten().filter(|url| !is_downgrade(from, url))?;
     // RFC 9110 section 4.2.4: user information in a reference from the network hides where it leads.
     if !url.username().is_empty() || url.password().is_some() {
         return None;

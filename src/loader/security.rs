@@ -1,0 +1,79 @@
+//! Before anything leaves, and when a head has come: is the connection as secure as it has to be? The rules are in
+//! [`crate::proto::transport_security`].
+
+use super::Loader;
+use crate::error::Result;
+use crate::exchange::http1::Exchange;
+use crate::head::ResponseHead;
+use crate::proto::transport_security::policy::{Allowed, Way};
+use crate::sync::Arc;
+use crate::task::core::TaskCore;
+use http::header::STRICT_TRANSPORT_SECURITY;
+use std::time::SystemTime;
+use url::Url;
+
+impl Loader {
+    /// Makes the request a secure one if its host has asked for that, and fails if it is to go out in cleartext where
+    /// that is not allowed. For each request, whatever led to it.
+    pub(super) fn secure(&mut self, core: &Arc<TaskCore>) -> Result<()> {
+        let url = self.request(core).check()?;
+        if url.scheme() != "http" {
+            return Ok(());
+        }
+        let mut secure = url.clone();
+        make_secure(&mut secure, core);
+        if secure != *url {
+            log::debug!("task {}: https, as the host has asked for", core.id);
+            let mut request = self.request(core).clone();
+            request.url = Ok(secure);
+            core.set_current(request.clone());
+            self.request = Some(request);
+            return Ok(());
+        }
+        // A part of a download goes where the task was led.
+        let is_led = self.segment.is_some() || Some(url) != core.original.get_url();
+        self.allowed(core).check(url, if is_led { Way::Redirected } else { Way::Asked })
+    }
+
+    /// What was said about cleartext.
+    pub(super) fn allowed<'a>(&'a self, core: &'a TaskCore) -> Allowed<'a> {
+        let configuration = &core.context.configuration;
+        Allowed {
+            policy: &configuration.transport_security,
+            insecure_redirects: configuration.allow_insecure_redirects,
+            request: self.request(core).allow_cleartext,
+        }
+    }
+
+    /// Takes notice of a server that wants to be reached by https only. Not of one that says so in cleartext (RFC 6797
+    /// section 8.1), since anybody can have done that.
+    pub(super) fn note_security(&self, exchange: &Exchange, head: &ResponseHead, core: &TaskCore) {
+        // Of several fields the first counts.
+        let Some(field) = head.headers.get(STRICT_TRANSPORT_SECURITY) else { return };
+        if head.url.scheme() != "https" || trust_was_overridden(exchange, core) {
+            return;
+        }
+        if let Some(storage) = core.context.stores().ok().and_then(|stores| stores.security.as_ref()) {
+            storage.note(&head.url, field.as_bytes(), SystemTime::now());
+        }
+    }
+}
+
+/// Makes a cleartext URL a secure one, if its host has asked for that.
+pub(super) fn make_secure(url: &mut Url, core: &TaskCore) {
+    if let Some(storage) = core.context.stores().ok().and_then(|stores| stores.security.as_ref()) {
+        storage.upgrade(url, SystemTime::now());
+    }
+}
+
+/// Whether the peer's certificate was accepted although it was not found good: who is at the other end is not known
+/// then (RFC 6797 section 8.1).
+#[cfg(feature = "tls")]
+fn trust_was_overridden(_: &Exchange, core: &TaskCore) -> bool {
+    core.context.configuration.get_danger_accept_invalid_certificates()
+}
+
+#[cfg(not(feature = "tls"))]
+fn trust_was_overridden(_: &Exchange, _: &TaskCore) -> bool {
+    true
+}
