@@ -17,18 +17,7 @@ import { parseArgs } from 'node:util'
 import * as clients from './clients.mjs'
 
 const here = path.dirname(fileURLToPath(import.meta.url))
-const { values: options, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    client: { type: 'string', default: 'urlsession' },
-    program: { type: 'string' },
-    undici: { type: 'string' },
-    results: { type: 'string' },
-    id: { type: 'string', multiple: true, default: [] },
-    suite: { type: 'string', multiple: true, default: [] },
-    require: { type: 'string', multiple: true, default: [] }
-  }
-})
+const { values: options, positionals } = commandLine()
 const directory = path.resolve(positionals[0])
 const load = file => import(pathToFileURL(path.join(directory, file)))
 const { runTests, getResults } = await load('client/runner.mjs')
@@ -62,10 +51,10 @@ for (const id of options.suite) {
 }
 if (chosen) selected.forEach(suite => suite.tests.forEach(test => { test.dump = true }))
 
+const client = await connect(options.client)
 const server = await serve()
 let results
 try {
-  const client = await connect(options.client)
   // One after the other when somebody reads along.
   await runTests(selected, client.fetch, true, server.base, chosen ? 1 : 100)
   results = getResults()
@@ -74,6 +63,25 @@ try {
   server.stop()
 }
 process.exitCode = report() ? 0 : 1
+
+function commandLine () {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        client: { type: 'string', default: 'urlsession' },
+        program: { type: 'string' },
+        undici: { type: 'string' },
+        results: { type: 'string' },
+        id: { type: 'string', multiple: true, default: [] },
+        suite: { type: 'string', multiple: true, default: [] },
+        require: { type: 'string', multiple: true, default: [] }
+      }
+    })
+  } catch (error) {
+    return die(error.message)
+  }
+}
 
 function die (message) {
   console.error(`http-cache-tests: ${message}`)
@@ -94,7 +102,7 @@ async function serve () {
   const scratch = fs.mkdtempSync(path.join(os.tmpdir(), 'http-cache-tests.'))
   const env = { ...process.env, npm_config_protocol: 'http', npm_config_port: '0', npm_config_pidfile: path.join(scratch, 'pid') }
   const child = spawn(process.execPath, ['--require', path.join(here, 'loopback.cjs'), 'server/server.mjs'],
-    { cwd: directory, env, stdio: ['ignore', 'pipe', 'inherit'] })
+    { cwd: directory, env, stdio: ['pipe', 'pipe', 'inherit'] })
   const stop = () => {
     child.kill()
     fs.rmSync(scratch, { recursive: true, force: true })
