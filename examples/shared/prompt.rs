@@ -1,5 +1,8 @@
-//! Asks for a password on the terminal, which does not show it meanwhile. The terminal is told so by the
-//! program `stty`; if that cannot be done, nothing is asked.
+//! Asks on the terminal, which does not show passwords meanwhile. It is told so by the program `stty`; if
+//! that cannot be done, no password is asked for.
+
+// Not every program has a use for all of it.
+#![allow(dead_code)]
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -18,12 +21,21 @@ static BEFORE: Mutex<Option<String>> = Mutex::new(None);
 ///
 /// # Errors
 ///
+/// There is no terminal, or nothing was typed.
+pub fn line(question: &str) -> io::Result<String> {
+    ask(&mut terminal()?, question)
+}
+
+/// Asks for a password, and gives what was typed.
+///
+/// # Errors
+///
 /// There is no terminal, it cannot be kept from showing what is typed, or nothing was typed.
 pub fn password(question: &str) -> io::Result<String> {
-    let mut terminal = File::options().read(true).write(true).open(TERMINAL)?;
+    let mut terminal = terminal()?;
     let before = stty("-g")?;
     *settings() = Some(before.trim().to_owned());
-    let answer = ask(&mut terminal, question);
+    let answer = stty("-echo").and_then(|_| ask(&mut terminal, question));
     restore();
     // What ended the line was not shown either.
     let _ = terminal.write_all(b"\n");
@@ -39,7 +51,6 @@ pub fn restore() {
 }
 
 fn ask(terminal: &mut File, question: &str) -> io::Result<String> {
-    stty("-echo")?;
     terminal.write_all(question.as_bytes())?;
     let mut line = String::new();
     BufReader::new(terminal.take(LONGEST)).read_line(&mut line)?;
@@ -47,6 +58,10 @@ fn ask(terminal: &mut File, question: &str) -> io::Result<String> {
         return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "nothing was typed"));
     }
     Ok(line.trim_end_matches(['\n', '\r']).to_owned())
+}
+
+fn terminal() -> io::Result<File> {
+    File::options().read(true).write(true).open(TERMINAL)
 }
 
 /// What `stty` prints.
