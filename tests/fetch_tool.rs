@@ -13,6 +13,9 @@ mod args;
 mod exit;
 #[path = "../examples/shared/forms.rs"]
 mod forms;
+#[allow(dead_code)]
+#[path = "../examples/fetch/identity.rs"]
+mod identity;
 #[path = "../examples/shared/values.rs"]
 mod values;
 

@@ -2,6 +2,7 @@
 //! knows nothing of sessions.
 
 use crate::forms::{self, Field};
+use crate::identity::{Identity, Netrc, Schemes, Secret, User};
 use crate::values::{Header, Usage, header, rate, seconds, with_scheme};
 use lexopt::Arg::{Long, Short, Value};
 use lexopt::{Parser, ValueExt};
@@ -54,8 +55,18 @@ pub struct Options {
     pub user_agent: Option<String>,
     /// `-e`.
     pub referer: Option<String>,
-    /// `-u`: user name and password.
-    pub user: Option<(String, String)>,
+    /// Who asks.
+    pub identity: Identity,
+    /// `-b`: text, or a file to read.
+    pub cookies: Vec<Cookies>,
+    /// `-c`; `-` is standard output.
+    pub cookie_jar: Option<PathBuf>,
+    /// `--hsts`.
+    pub hsts: Option<PathBuf>,
+    /// `--pinnedpubkey`.
+    pub pinned_key: Option<String>,
+    /// `--allow-cleartext`.
+    pub allow_cleartext: bool,
     /// `-I`.
     pub head_only: bool,
     /// `-i`.
@@ -145,6 +156,15 @@ pub enum Source {
     Stdin,
 }
 
+/// Where cookies come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cookies {
+    /// The command line: a `Cookie` header.
+    Text(Secret),
+    /// A file.
+    File(PathBuf),
+}
+
 /// Takes a command line apart; the program's name is not part of `args`.
 pub fn parse(args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Command, Usage> {
     let mut parser = Parser::from_args(args);
@@ -182,7 +202,20 @@ pub fn parse(args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Comm
             }
             Short('A') | Long("user-agent") => options.user_agent = Some(parser.value()?.string()?),
             Short('e') | Long("referer") => options.referer = Some(parser.value()?.string()?),
-            Short('u') | Long("user") => options.user = Some(user(parser.value()?.string()?)?),
+            Short('u') | Long("user") => {
+                options.identity.user = Some(User::parse(&parser.value()?.string()?)?);
+            }
+            Long("basic") => options.identity.schemes.basic = true,
+            Long("digest") => options.identity.schemes.digest = true,
+            Long("anyauth") => options.identity.schemes = Schemes::ANY,
+            Long("oauth2-bearer") => options.identity.bearer = Some(bearer(parser.value()?.string()?)?),
+            Short('n') | Long("netrc") => options.identity.netrc = Some(Netrc::Usual),
+            Long("netrc-file") => options.identity.netrc = Some(Netrc::File(parser.value()?.into())),
+            Short('b') | Long("cookie") => options.cookies.push(cookies(parser.value()?)?),
+            Short('c') | Long("cookie-jar") => options.cookie_jar = Some(parser.value()?.into()),
+            Long("hsts") => options.hsts = Some(parser.value()?.into()),
+            Long("pinnedpubkey") => options.pinned_key = Some(parser.value()?.string()?),
+            Long("allow-cleartext") => options.allow_cleartext = true,
             Short('o') | Long("output") => outputs.push(output(parser.value()?)),
             Short('O') | Long("remote-name") => outputs.push(Output::RemoteName),
             Long("remote-name-all") => all_remote = true,
@@ -234,7 +267,12 @@ impl Default for Options {
             limit_rate: None,
             user_agent: None,
             referer: None,
-            user: None,
+            identity: Identity::default(),
+            cookies: Vec::new(),
+            cookie_jar: None,
+            hsts: None,
+            pinned_key: None,
+            allow_cleartext: false,
             head_only: false,
             include: false,
             verbose: 0,
@@ -291,6 +329,7 @@ impl Options {
         if self.key.is_some() && self.cert.is_none() {
             return Err(Usage("--key goes with --cert".into()));
         }
+        self.identity.check()?;
         let stdin = self.data.iter().filter(|data| data.source == Source::Stdin).count()
             + self.form.iter().filter(|field| field.is_stdin()).count()
             + uploads().filter(|path| path.as_os_str() == "-").count();
@@ -348,9 +387,22 @@ fn data(value: OsString, strip: bool) -> Result<Data, Usage> {
     Ok(Data { source, strip })
 }
 
-fn user(text: String) -> Result<(String, String), Usage> {
-    let (name, password) = text.split_once(':').ok_or_else(|| Usage("-u wants user:password".into()))?;
-    Ok((name.to_owned(), password.to_owned()))
+/// As curl has it: with a `=` in it it is cookies, else a file; without anything, nothing is read.
+fn cookies(value: OsString) -> Result<Cookies, Usage> {
+    match value.to_str() {
+        Some(text) if text.contains('=') => {
+            let text = text.strip_prefix("Cookie:").unwrap_or(text).trim();
+            Ok(Cookies::Text(Secret(text.to_owned())))
+        }
+        _ => Ok(Cookies::File(value.into())),
+    }
+}
+
+fn bearer(token: String) -> Result<Secret, Usage> {
+    if token.is_empty() {
+        return Err(Usage("--oauth2-bearer wants a token".into()));
+    }
+    Ok(Secret(token))
 }
 
 /// An offset, or `-` for where it ended.

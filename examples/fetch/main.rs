@@ -16,10 +16,13 @@ mod data;
 mod exit;
 #[path = "../shared/forms.rs"]
 mod forms;
+mod identity;
 mod output;
 #[path = "../shared/pace.rs"]
 mod pace;
 mod progress;
+#[path = "../shared/prompt.rs"]
+mod prompt;
 #[path = "../shared/requests.rs"]
 mod requests;
 mod setup;
@@ -31,7 +34,7 @@ mod verbose;
 use args::{Command, Options};
 use exit::{Exit, Failure, code, help, text};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use transfer::Job;
 use urlsession::{DelegateQueue, Session};
@@ -64,7 +67,12 @@ Request
   -r, --range RANGE       asks for these bytes: 0-499, 500- or -500
   -A, --user-agent NAME
   -e, --referer URL
-  -u, --user USER:PASSWORD
+  -u, --user USER[:PASSWORD]
+                          says who you are; without a password, it is asked for
+      --basic, --digest   only in this way: with Basic, which is the usual one,
+                          user and password go out at once and readable, with
+                          Digest they are proved once the server asks
+      --anyauth           in the strongest of these that the server offers
 
 Output
   -o, --output FILE       writes to FILE, or to standard output for -; the first
@@ -153,21 +161,32 @@ fn main() -> ExitCode {
     )
 }
 
-fn run(options: Options) -> Result<Exit, Failure> {
+fn run(mut options: Options) -> Result<Exit, Failure> {
+    let running = Arc::new(OnceLock::new());
+    watch_for_interrupts(&running)?;
+    setup::ask_password(&mut options)?;
     let configuration = setup::configuration(&options)?;
     let sent = setup::sent(&options)?;
     // One after the other, events happen on the thread that reads; at once, on the one that waits.
     let queue = if options.is_at_once() { DelegateQueue::manual() } else { DelegateQueue::inline() };
     let session = Session::builder().configuration(configuration).delegate_queue(queue).build();
     let job = Arc::new(Job::new(options, sent));
-    let (interrupted, cancelled) = (Arc::clone(&job), session.clone());
+    let _ = running.set((Arc::clone(&job), session.clone()));
+    Ok(job.run(&session))
+}
+
+/// Ctrl-C ends what is running, if anything is by then.
+fn watch_for_interrupts(running: &Arc<OnceLock<(Arc<Job>, Session)>>) -> Result<(), Failure> {
+    let running = Arc::clone(running);
     let handler = ctrlc::set_handler(move || {
-        interrupted.interrupt(&cancelled);
-        std::thread::sleep(GRACE);
+        prompt::restore();
+        if let Some((job, session)) = running.get() {
+            job.interrupt(session);
+            std::thread::sleep(GRACE);
+        }
         std::process::exit(Exit::Interrupted as i32);
     });
-    handler.map_err(|error| Failure::new(Exit::Internal, format!("watching for Ctrl-C: {error}")))?;
-    Ok(job.run(&session))
+    handler.map_err(|error| Failure::new(Exit::Internal, format!("watching for Ctrl-C: {error}")))
 }
 
 fn log_to_stderr(verbose: u8) {

@@ -3,6 +3,8 @@
 
 use crate::args::{Options, Target};
 use crate::exit::{Exit, Failure};
+use crate::identity::{Secret, User};
+use crate::prompt;
 use crate::requests::{self, named, read};
 use crate::{data, forms, pace};
 use std::time::Duration;
@@ -27,6 +29,20 @@ pub fn configuration(options: &Options) -> Result<Configuration, Failure> {
     }
     configuration.check().map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
     Ok(configuration)
+}
+
+/// Asks for the password that `-u` does not give.
+pub fn ask_password(options: &mut Options) -> Result<(), Failure> {
+    let Some(User { name, password: password @ None }) = &mut options.identity.user else { return Ok(()) };
+    let typed = prompt::password(&format!("Password of {name}: ")).map_err(|error| {
+        let advice = "give it as -u name:password, or in a file with -n";
+        Failure::new(
+            Exit::Usage,
+            format!("-u has no password, and none can be asked for ({error}): {advice}"),
+        )
+    })?;
+    *password = Some(Secret(typed));
+    Ok(())
 }
 
 /// What the options have sent, whatever the target.
@@ -76,8 +92,13 @@ pub fn request(options: &Options, target: &Target, sent: Option<&Sent>, offset: 
     if let Some(referer) = &options.referer {
         request = request.header("referer", referer.as_str());
     }
-    if let Some((user, password)) = &options.user {
-        request = request.basic_auth(user, password);
+    let identity = &options.identity;
+    match (&identity.user, &identity.bearer) {
+        (Some(User { name, password: Some(password) }), _) if identity.schemes.is_unasked() => {
+            request = request.basic_auth(name, &password.0);
+        }
+        (None, Some(token)) => request = request.bearer_auth(&token.0),
+        _ => {}
     }
     match (sent, &target.upload) {
         (_, Some(path)) => {

@@ -15,8 +15,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use urlsession::{
-    AnyTask, Bytes, DataTask, Delegate, Error, RedirectDecision, Request, ResponseDisposition, ResponseHead,
-    Session, TaskEvent,
+    AnyTask, Bytes, Challenge, ChallengeDisposition, DataTask, Delegate, Error, RedirectDecision, Request,
+    ResponseDisposition, ResponseHead, Session, TaskEvent, Url,
 };
 
 /// How much of a body is in memory.
@@ -360,7 +360,8 @@ impl Transfer {
     }
 }
 
-/// What happens to a transfer. With a reader (one after the other), only redirects are told here.
+/// What happens to a transfer. With a reader (one after the other), only redirects and challenges are told
+/// here.
 impl Delegate for Transfer {
     fn will_redirect(
         &self,
@@ -376,6 +377,13 @@ impl Delegate for Transfer {
             lock(&self.state).heads.push_str(&verbose::head(response));
         }
         RedirectDecision::Follow(request)
+    }
+
+    fn did_receive_challenge(&self, _: &TaskEvent<'_>, challenge: &Challenge) -> ChallengeDisposition {
+        match Url::parse(&self.target.url) {
+            Ok(url) => self.job.options.identity.answer(&url, challenge),
+            Err(_) => ChallengeDisposition::PerformDefaultHandling,
+        }
     }
 
     fn did_receive_response(&self, event: &TaskEvent<'_>, response: &ResponseHead) -> ResponseDisposition {
