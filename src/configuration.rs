@@ -10,6 +10,7 @@ use crate::header;
 use crate::protocol::Protocol;
 use crate::resolver::Resolver;
 use crate::retry::RetryPolicy;
+use crate::storage::{Choice, CredentialStorage};
 #[cfg(feature = "tls")]
 use crate::tls::{Certificate, CryptoProvider, Identity, RootCertificates, TlsVersion};
 use http::header::{self as names, HeaderMap, HeaderName, HeaderValue};
@@ -70,6 +71,7 @@ pub struct Configuration {
     pub(crate) resolver: Option<Arc<dyn Resolver>>,
     protocols: Vec<Arc<dyn Protocol>>,
     authentication_schemes: Vec<Arc<dyn AuthenticationScheme>>,
+    pub(crate) credential_storage: Choice<CredentialStorage>,
     #[cfg(feature = "tls")]
     pub(crate) tls: TlsProperties,
     /// The first thing that was wrong.
@@ -125,6 +127,7 @@ impl Default for Configuration {
             resolver: None,
             protocols: Vec::new(),
             authentication_schemes: Vec::new(),
+            credential_storage: Choice::Automatic,
             #[cfg(feature = "tls")]
             tls: TlsProperties {
                 minimum_version: TlsVersion::Tls12,
@@ -526,7 +529,8 @@ impl fmt::Debug for Configuration {
             .field("storage_directory", &self.storage_directory)
             .field("resolver", &self.resolver)
             .field("protocols", &self.protocols.len())
-            .field("authentication_schemes", &self.authentication_schemes.len());
+            .field("authentication_schemes", &self.authentication_schemes.len())
+            .field("credential_storage", &self.credential_storage);
         #[cfg(feature = "tls")]
         shown.field("tls", &self.tls);
         shown.field("error", &self.error).finish()

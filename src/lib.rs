@@ -137,7 +137,7 @@ pub use resume::ResumeData;
 pub use retry::RetryPolicy;
 pub use session::{Session, SessionBuilder, Tasks, delete, download, get, head, post, put};
 pub use storage::places::set_application;
-pub use storage::{CachedResponse, StoragePolicy};
+pub use storage::{CachedResponse, CredentialStorage, StoragePolicy};
 pub use task::{
     Any, AnyTask, BodyReader, Data, DataTask, Download, DownloadTask, Pending, Progress, SessionProgress,
     Task, TaskKind, TaskState, Upload, UploadTask, wait_all, wait_any,

@@ -1,6 +1,7 @@
 //! What outlives a task: what a session remembers, in memory or in files.
 
 mod cached_response;
+mod credentials;
 #[allow(dead_code)]
 mod instances;
 #[allow(dead_code)]
@@ -9,12 +10,16 @@ pub(crate) mod journal;
 pub(crate) mod places;
 
 pub use cached_response::{CachedResponse, StoragePolicy};
+pub use credentials::CredentialStorage;
 
 use crate::configuration::Configuration;
 use crate::error::Result;
 
 /// The stores of a session.
-pub(crate) struct Stores {}
+pub(crate) struct Stores {
+    /// None if the session is to have none.
+    pub(crate) credentials: Option<CredentialStorage>,
+}
 
 impl Stores {
     /// Those that a configuration asks for.
@@ -22,8 +27,8 @@ impl Stores {
     /// # Errors
     ///
     /// Why one of them cannot be used.
-    pub(crate) fn open(_: &Configuration) -> Result<Self> {
-        Ok(Stores {})
+    pub(crate) fn open(configuration: &Configuration) -> Result<Self> {
+        Ok(Stores { credentials: CredentialStorage::of(configuration)? })
     }
 }
 
