@@ -159,7 +159,8 @@ impl CacheBody {
                 CacheBody::Memory(bytes.slice(begin..begin + length))
             }
             CacheBody::File(mut file) => {
-                file.at = file.at.saturating_add(begin).min(file.end);
+                let begun = file.at - file.block.len() as u64;
+                file.at = begun.saturating_add(begin).min(file.end);
                 file.end = file.at.saturating_add(length).min(file.end);
                 file.block = Bytes::new();
                 CacheBody::File(file)

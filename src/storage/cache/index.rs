@@ -17,6 +17,8 @@ const MOST_ENTRIES: usize = 128 * 1024;
 const MOST_REMOVED: usize = 4096;
 /// How exactly the time of use is kept in a file.
 const USED: Duration = Duration::from_secs(60 * 60);
+/// How far the times of files may be behind the clock.
+const INEXACT: Duration = Duration::from_secs(2);
 /// What an entry in memory takes beside its bytes: maps and headers.
 const OVERHEAD: u64 = 512;
 /// File systems give out room in blocks.
@@ -197,7 +199,7 @@ impl Index {
         found.collect()
     }
 
-    /// All that may have been stored at that time or later: by their names, with those in memory.
+    /// All that may have been stored at that time or later. What is on disk may turn out to be older.
     pub(super) fn since(&self, time: SystemTime) -> Vec<Found> {
         let mut all = Vec::new();
         for &url in self.urls.keys() {
@@ -206,7 +208,8 @@ impl Index {
         all.retain(|found| match &found.place {
             Place::Memory(kept) => kept.stored.response_time >= time,
             Place::Disk => {
-                self.slot(found.name).and_then(|slot| slot.disk).is_some_and(|disk| disk.used >= time)
+                let disk = self.slot(found.name).and_then(|slot| slot.disk);
+                disk.is_some_and(|disk| disk.used.checked_add(INEXACT).is_none_or(|used| used >= time))
             }
         });
         all
