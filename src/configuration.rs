@@ -1,6 +1,7 @@
 //! What a session is to go by: limits, headers, redirects, trust. A plain value that is copied
 //! into the session when that is made; knows nothing of how the session goes by it.
 
+mod cache_policy;
 mod caching;
 mod credentials;
 #[cfg(feature = "tls")]
@@ -10,6 +11,7 @@ mod places;
 use crate::authentication::AuthenticationScheme;
 use crate::error::{Error, ErrorKind, Result};
 use crate::header;
+use crate::proto::caching::CachePolicy;
 use crate::protocol::Protocol;
 use crate::resolver::Resolver;
 use crate::retry::RetryPolicy;
@@ -70,6 +72,7 @@ pub struct Configuration {
     pub(crate) maximum_body_in_memory: u64,
     pub(crate) maximum_header_bytes: usize,
     pub(crate) maximum_headers: usize,
+    pub(crate) cache_policy: CachePolicy,
     pub(crate) download_directory: Option<PathBuf>,
     pub(crate) application: Option<String>,
     pub(crate) storage_directory: Option<PathBuf>,
@@ -127,6 +130,7 @@ impl Default for Configuration {
             maximum_body_in_memory: 512 * 1024 * 1024,
             maximum_header_bytes: 256 * 1024,
             maximum_headers: 256,
+            cache_policy: CachePolicy::UseProtocol,
             download_directory: None,
             application: None,
             storage_directory: None,
@@ -531,6 +535,7 @@ impl fmt::Debug for Configuration {
             .field("maximum_body_in_memory", &self.maximum_body_in_memory)
             .field("maximum_header_bytes", &self.maximum_header_bytes)
             .field("maximum_headers", &self.maximum_headers)
+            .field("cache_policy", &self.cache_policy)
             .field("download_directory", &self.get_download_directory())
             .field("application", &self.application)
             .field("storage_directory", &self.storage_directory)

@@ -131,6 +131,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use head::ResponseHead;
 pub use http;
 pub use metrics::{ResourceFetchType, TaskInterval, TaskMetrics, TransactionMetrics};
+pub use proto::caching::{CachePolicy, CacheStatus, ForwardReason};
 pub use protocol::{Protocol, ProtocolClient};
 pub use request::{IntoUrl, Request};
 pub use resolver::Resolver;

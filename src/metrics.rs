@@ -6,6 +6,7 @@
 mod waterfall;
 
 use crate::error::redacted;
+use crate::proto::caching::CacheStatus;
 use http::{Method, StatusCode};
 use std::fmt;
 use std::net::SocketAddr;
@@ -113,6 +114,7 @@ pub struct TransactionMetrics {
     pub(crate) tls_version: Option<u16>,
     pub(crate) tls_cipher_suite: Option<u16>,
     pub(crate) is_tls_resumed: bool,
+    pub(crate) cache_status: Option<CacheStatus>,
 }
 
 /// The URL of a request, which shows itself only without what may be secret in it.
@@ -207,6 +209,7 @@ impl TransactionMetrics {
             tls_version: None,
             tls_cipher_suite: None,
             is_tls_resumed: false,
+            cache_status: None,
         }
     }
 
@@ -275,6 +278,8 @@ impl TransactionMetrics {
         tls_cipher_suite: Option<u16>,
         /// Whether the TLS session of an earlier connection was resumed (RFC 8446, section 2.2).
         is_tls_resumed: bool,
+        /// What the cache did with the request, if there is one. URLSession has no such property.
+        cache_status: Option<CacheStatus>,
     }
 
     /// The TLS version by its name, such as `TLS 1.3`, if it is one of those in use.

@@ -7,6 +7,7 @@ use crate::body::{Body, Multipart};
 use crate::error::{Error, ErrorKind, Result, redacted};
 use crate::header::{self, quoted};
 use crate::proto::auth::{basic, bearer};
+use crate::proto::caching::CachePolicy;
 use crate::retry::RetryPolicy;
 use http::Method;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
@@ -57,6 +58,7 @@ pub struct Request {
     pub(crate) expect_continue: bool,
     pub(crate) retry: Option<RetryPolicy>,
     pub(crate) verify_digest: bool,
+    pub(crate) cache_policy: Option<CachePolicy>,
     pub(crate) resumable_upload: bool,
     /// The first thing that was wrong, except with the URL.
     error: Option<Error>,
@@ -100,6 +102,7 @@ impl Request {
             expect_continue: false,
             retry: None,
             verify_digest: false,
+            cache_policy: None,
             resumable_upload: false,
             error: None,
         }
@@ -369,6 +372,18 @@ impl Request {
     pub fn verify_digest(mut self, verify: bool) -> Self {
         self.verify_digest = verify;
         self
+    }
+
+    /// Sets how the request uses the cache, in place of
+    /// [`Configuration::cache_policy`](crate::Configuration::cache_policy). `cachePolicy`.
+    pub fn cache_policy(mut self, policy: CachePolicy) -> Self {
+        self.cache_policy = Some(policy);
+        self
+    }
+
+    /// What [`cache_policy`](Request::cache_policy) has set.
+    pub fn get_cache_policy(&self) -> Option<CachePolicy> {
+        self.cache_policy
     }
 
     /// Sets how often the request is tried again if it fails, in place of

@@ -4,7 +4,7 @@ use super::directives::{RequestDirectives, ResponseDirectives};
 use super::freshness::Freshness;
 use super::policy::CachePolicy;
 use super::ranges::{Portion, describe, is_for_part, portion};
-use super::status::Forward;
+use super::status::ForwardReason;
 use super::stored::Stored;
 use super::vary;
 use crate::proto::date::http_date;
@@ -35,11 +35,11 @@ pub(crate) enum Decision {
     Revalidate {
         /// Which of them.
         index: usize,
-        why: Forward,
+        why: ForwardReason,
         conditions: Conditions,
     },
     /// The server is asked.
-    Fetch(Forward),
+    Fetch(ForwardReason),
     /// The policy allows only what is stored, and nothing is.
     Missing,
     /// The request allows only what is stored (`only-if-cached`), and that will not do: 504.
@@ -103,12 +103,12 @@ fn decide_by<'a>(
     now: SystemTime,
 ) -> Decision {
     if !matches!(*request.method, Method::GET | Method::HEAD) {
-        return Decision::Fetch(Forward::Method);
+        return Decision::Fetch(ForwardReason::Method);
     }
     let ignores =
         matches!(policy, CachePolicy::ReloadIgnoringLocal | CachePolicy::ReloadIgnoringLocalAndRemote);
     if ignores || directives.no_store || request.bypasses_cache() {
-        return Decision::Fetch(Forward::Bypass);
+        return Decision::Fetch(ForwardReason::Bypass);
     }
     let (index, stored, portion) = match select(request, stored) {
         Ok(selected) => selected,
@@ -120,7 +120,7 @@ fn decide_by<'a>(
     let usability = match policy {
         CachePolicy::ReturnCacheElseLoad | CachePolicy::ReturnCacheDontLoad => Usability::Fresh,
         CachePolicy::ReloadRevalidating if allowed.immutable => usability(directives, &allowed, freshness),
-        CachePolicy::ReloadRevalidating => Usability::Not(Forward::Request),
+        CachePolicy::ReloadRevalidating => Usability::Not(ForwardReason::Request),
         _ => usability(directives, &allowed, freshness),
     };
     match usability {
@@ -129,7 +129,7 @@ fn decide_by<'a>(
         Usability::WhileRevalidated if *request.method == Method::GET && !is_for_part(request.headers) => {
             serve(true)
         }
-        Usability::WhileRevalidated => revalidate(request, index, stored, Forward::Stale),
+        Usability::WhileRevalidated => revalidate(request, index, stored, ForwardReason::Stale),
         Usability::Not(why) => revalidate(request, index, stored, why),
     }
 }
@@ -139,26 +139,26 @@ enum Usability {
     /// The request takes it although it is stale.
     Stale,
     WhileRevalidated,
-    Not(Forward),
+    Not(ForwardReason),
 }
 
 fn usability(request: &RequestDirectives, response: &ResponseDirectives, freshness: Freshness) -> Usability {
     if response.no_cache {
-        return Usability::Not(Forward::Stale);
+        return Usability::Not(ForwardReason::Stale);
     }
     let is_old = request.max_age.is_some_and(|most| freshness.age > Duration::from_secs(most))
         // Even what came at once is older than that.
         || request.max_age == Some(0);
     if request.no_cache || is_old {
-        return Usability::Not(Forward::Request);
+        return Usability::Not(ForwardReason::Request);
     }
     if freshness.is_fresh() {
         let left = Duration::from_secs(freshness.lifetime).saturating_sub(freshness.age);
         let is_enough = request.min_fresh.is_none_or(|least| left >= Duration::from_secs(least));
-        return if is_enough { Usability::Fresh } else { Usability::Not(Forward::Request) };
+        return if is_enough { Usability::Fresh } else { Usability::Not(ForwardReason::Request) };
     }
     if response.must_revalidate || request.min_fresh.is_some() {
-        return Usability::Not(Forward::Stale);
+        return Usability::Not(ForwardReason::Stale);
     }
     let within = |most: Option<u64>| {
         most.is_some_and(|most| most > 0 && freshness.staleness() <= Duration::from_secs(most))
@@ -169,25 +169,25 @@ fn usability(request: &RequestDirectives, response: &ResponseDirectives, freshne
     if within(response.stale_while_revalidate) {
         return Usability::WhileRevalidated;
     }
-    Usability::Not(Forward::Stale)
+    Usability::Not(ForwardReason::Stale)
 }
 
 /// The stored response that a request selects, the most recent if there are several (section 4.1).
 fn select<'a>(
     request: &Presented<'_>,
     stored: impl IntoIterator<Item = &'a Stored>,
-) -> Result<(usize, &'a Stored, Portion), Forward> {
+) -> Result<(usize, &'a Stored, Portion), ForwardReason> {
     let mut found: Option<(usize, &Stored, Portion)> = None;
-    let mut missed = Forward::UriMiss;
+    let mut missed = ForwardReason::UriMiss;
     for (index, candidate) in stored.into_iter().enumerate() {
         if !vary::matches(candidate, request.headers) {
-            if missed == Forward::UriMiss {
-                missed = Forward::VaryMiss;
+            if missed == ForwardReason::UriMiss {
+                missed = ForwardReason::VaryMiss;
             }
             continue;
         }
         let Some(portion) = portion_for(request, candidate) else {
-            missed = Forward::Partial;
+            missed = ForwardReason::Partial;
             continue;
         };
         if found.is_none_or(|(_, other, _)| candidate.response_time > other.response_time) {
@@ -206,7 +206,7 @@ fn portion_for(request: &Presented<'_>, stored: &Stored) -> Option<Portion> {
 }
 
 /// Asks by what the stored response has for it, or for all of it if it has nothing.
-fn revalidate(request: &Presented<'_>, index: usize, stored: &Stored, why: Forward) -> Decision {
+fn revalidate(request: &Presented<'_>, index: usize, stored: &Stored, why: ForwardReason) -> Decision {
     // The answer to HEAD is compared with what is stored anyway; and of a part others may be asked for.
     if *request.method == Method::HEAD || stored.status == StatusCode::PARTIAL_CONTENT {
         return Decision::Fetch(why);

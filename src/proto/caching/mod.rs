@@ -26,7 +26,7 @@ pub(crate) use freshness::Freshness;
 pub use policy::CachePolicy;
 pub(crate) use ranges::Portion;
 pub(crate) use status::Detail;
-pub use status::{CacheStatus, Forward};
+pub use status::{CacheStatus, ForwardReason};
 pub(crate) use storing::{Received, invalidated, to_store};
 pub(crate) use updating::{By304, ByHead, by_304, by_head};
 

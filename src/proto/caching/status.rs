@@ -18,7 +18,7 @@ use std::fmt;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CacheStatus {
-    pub(crate) forwarded: Option<Forward>,
+    pub(crate) forwarded: Option<ForwardReason>,
     pub(crate) forwarded_status: Option<StatusCode>,
     pub(crate) ttl: Option<i64>,
     pub(crate) stored: bool,
@@ -28,7 +28,7 @@ pub struct CacheStatus {
 /// Why a request went on to the server. `fwd` of RFC 9211, section 2.2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Forward {
+pub enum ForwardReason {
     /// The cache was not to be used for it.
     Bypass,
     /// Its method is one that no stored response answers.
@@ -59,7 +59,7 @@ impl CacheStatus {
         CacheStatus { forwarded: None, forwarded_status: None, ttl: Some(ttl), stored: false, detail: None }
     }
 
-    pub(crate) fn forward(why: Forward) -> Self {
+    pub(crate) fn forward(why: ForwardReason) -> Self {
         CacheStatus { forwarded: Some(why), forwarded_status: None, ttl: None, stored: false, detail: None }
     }
 
@@ -69,7 +69,7 @@ impl CacheStatus {
     }
 
     /// Why the server was asked, if it was.
-    pub fn forwarded(&self) -> Option<Forward> {
+    pub fn forwarded(&self) -> Option<ForwardReason> {
         self.forwarded
     }
 
@@ -113,16 +113,16 @@ impl fmt::Display for CacheStatus {
     }
 }
 
-impl fmt::Display for Forward {
+impl fmt::Display for ForwardReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Forward::Bypass => "bypass",
-            Forward::Method => "method",
-            Forward::UriMiss => "uri-miss",
-            Forward::VaryMiss => "vary-miss",
-            Forward::Request => "request",
-            Forward::Stale => "stale",
-            Forward::Partial => "partial",
+            ForwardReason::Bypass => "bypass",
+            ForwardReason::Method => "method",
+            ForwardReason::UriMiss => "uri-miss",
+            ForwardReason::VaryMiss => "vary-miss",
+            ForwardReason::Request => "request",
+            ForwardReason::Stale => "stale",
+            ForwardReason::Partial => "partial",
         })
     }
 }
@@ -138,19 +138,19 @@ mod tests {
             forwarded_status: Some(StatusCode::NOT_MODIFIED),
             stored: true,
             ttl: Some(9),
-            ..CacheStatus::forward(Forward::Stale)
+            ..CacheStatus::forward(ForwardReason::Stale)
         };
         assert_eq!(stale.to_string(), "urlsession; fwd=stale; fwd-status=304; stored; ttl=9");
         let error = CacheStatus { detail: Some(Detail::Error), ..CacheStatus::hit(-1) };
         assert_eq!(error.to_string(), "urlsession; hit; ttl=-1; detail=stale-if-error");
         assert!(error.is_hit() && !stale.is_hit() && stale.is_stored());
         for why in [
-            Forward::Bypass,
-            Forward::Method,
-            Forward::UriMiss,
-            Forward::VaryMiss,
-            Forward::Request,
-            Forward::Partial,
+            ForwardReason::Bypass,
+            ForwardReason::Method,
+            ForwardReason::UriMiss,
+            ForwardReason::VaryMiss,
+            ForwardReason::Request,
+            ForwardReason::Partial,
         ] {
             let text = CacheStatus::forward(why).to_string();
             assert_eq!(text, format!("urlsession; fwd={why}"));
