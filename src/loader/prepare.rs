@@ -120,7 +120,20 @@ impl Loader {
             let defaults = &core.context.defaults;
             encode_head(head, request.get_method(), url, headers, defaults, length, TargetForm::Origin)
         };
-        let authorization = url_credentials(request, url)?;
+        let headers = self.headers(core, body.len())?;
+        let persistence = encode(&mut head, &headers);
+        Ok((head, persistence == Persistence::KeepAlive))
+    }
+
+    /// The headers of the request, with what the loader adds, and without the session's. `length` is that
+    /// of the body, if it is known.
+    pub(super) fn headers<'a>(
+        &'a self,
+        core: &'a TaskCore,
+        length: Option<u64>,
+    ) -> Result<Cow<'a, HeaderMap>> {
+        let request = self.request(core);
+        let authorization = url_credentials(request, request.well_formed()?)?;
         let expect =
             request.expect_continue && !request.get_body().is_absent() && !self.retries.without_expect;
         let mut headers = Cow::Borrowed(request.get_headers());
@@ -134,13 +147,12 @@ impl Loader {
             download.headers(headers.to_mut())?;
         }
         if self.upload.is_some() {
-            self.add_upload_fields(headers.to_mut(), body.len())?;
+            self.add_upload_fields(headers.to_mut(), length)?;
         }
         if let Some(segment) = &self.segment {
             segment.headers(headers.to_mut())?;
         }
-        let persistence = encode(&mut head, &headers);
-        Ok((head, persistence == Persistence::KeepAlive))
+        Ok(headers)
     }
 }
 
