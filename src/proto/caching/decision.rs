@@ -31,19 +31,22 @@ pub(crate) struct Presented<'a> {
 pub(crate) enum Decision {
     /// A stored response is the answer.
     Serve(Serve),
-    /// The server is asked whether a stored response still is.
-    Revalidate {
-        /// Which of them.
-        index: usize,
-        why: ForwardReason,
-        conditions: Conditions,
-    },
     /// The server is asked.
-    Fetch(ForwardReason),
+    Ask(Ask),
     /// The policy allows only what is stored, and nothing is.
     Missing,
     /// The request allows only what is stored (`only-if-cached`), and that will not do: 504.
     GatewayTimeout,
+}
+
+/// The server is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ask {
+    pub(crate) why: ForwardReason,
+    /// The stored response that the request selects.
+    pub(crate) stored: Option<usize>,
+    /// How it is asked whether that is still valid. Without them all of it is asked for.
+    pub(crate) conditions: Option<Conditions>,
 }
 
 /// A stored response as the answer.
@@ -87,7 +90,7 @@ pub(crate) fn decide<'a>(
 ) -> Decision {
     let directives = RequestDirectives::of(request.headers);
     let decision = decide_by(policy, request, &directives, stored, now);
-    let asks = matches!(decision, Decision::Fetch(_) | Decision::Revalidate { .. });
+    let asks = matches!(decision, Decision::Ask(_));
     match policy {
         CachePolicy::ReturnCacheDontLoad if asks => Decision::Missing,
         _ if asks && directives.only_if_cached => Decision::GatewayTimeout,
@@ -103,16 +106,16 @@ fn decide_by<'a>(
     now: SystemTime,
 ) -> Decision {
     if !matches!(*request.method, Method::GET | Method::HEAD) {
-        return Decision::Fetch(ForwardReason::Method);
+        return fetch(ForwardReason::Method);
     }
     let ignores =
         matches!(policy, CachePolicy::ReloadIgnoringLocal | CachePolicy::ReloadIgnoringLocalAndRemote);
     if ignores || directives.no_store || request.bypasses_cache() {
-        return Decision::Fetch(ForwardReason::Bypass);
+        return fetch(ForwardReason::Bypass);
     }
     let (index, stored, portion) = match select(request, stored) {
         Ok(selected) => selected,
-        Err(why) => return Decision::Fetch(why),
+        Err(why) => return fetch(why),
     };
     let allowed = ResponseDirectives::of(&stored.headers);
     let freshness = Freshness::of(stored, &allowed, now);
@@ -129,8 +132,8 @@ fn decide_by<'a>(
         Usability::WhileRevalidated if *request.method == Method::GET && !is_for_part(request.headers) => {
             serve(true)
         }
-        Usability::WhileRevalidated => revalidate(request, index, stored, ForwardReason::Stale),
-        Usability::Not(why) => revalidate(request, index, stored, why),
+        Usability::WhileRevalidated => ask(request, index, stored, ForwardReason::Stale),
+        Usability::Not(why) => ask(request, index, stored, why),
     }
 }
 
@@ -205,19 +208,21 @@ fn portion_for(request: &Presented<'_>, stored: &Stored) -> Option<Portion> {
     portion(stored, request.headers)
 }
 
+fn fetch(why: ForwardReason) -> Decision {
+    Decision::Ask(Ask { why, stored: None, conditions: None })
+}
+
 /// Asks by what the stored response has for it, or for all of it if it has nothing.
-fn revalidate(request: &Presented<'_>, index: usize, stored: &Stored, why: ForwardReason) -> Decision {
+fn ask(request: &Presented<'_>, index: usize, stored: &Stored, why: ForwardReason) -> Decision {
     // The answer to HEAD is compared with what is stored anyway; and of a part others may be asked for.
-    if *request.method == Method::HEAD || stored.status == StatusCode::PARTIAL_CONTENT {
-        return Decision::Fetch(why);
-    }
+    let is_whole = *request.method == Method::GET && stored.status != StatusCode::PARTIAL_CONTENT;
     let conditions = match (tag(stored).is_some(), date(stored).is_some()) {
-        (true, true) => Conditions::TagAndDate,
-        (true, false) => Conditions::Tag,
-        (false, true) => Conditions::Date,
-        (false, false) => return Decision::Fetch(why),
+        (true, true) => Some(Conditions::TagAndDate),
+        (true, false) => Some(Conditions::Tag),
+        (false, true) => Some(Conditions::Date),
+        (false, false) => None,
     };
-    Decision::Revalidate { index, why, conditions }
+    Decision::Ask(Ask { why, stored: Some(index), conditions: conditions.filter(|_| is_whole) })
 }
 
 /// The conditions as headers.

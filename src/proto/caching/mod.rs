@@ -3,8 +3,8 @@
 //!
 //! ```text
 //!              ┌ Serve: what is stored is the answer ──────────────────────▶ (refresh beside it)
-//! request ─▶ decide ─ Revalidate: ask with conditions ─▶ 304 ─▶ by_304 ──▶ what is stored
-//!              ├ Fetch: ask ─▶ to_store ─▶ a writer of the store            5xx ─▶ may_stand_in
+//! request ─▶ decide ─ Ask: with conditions, if what is stored has any ─▶ 304 ─▶ by_304 ─▶ what is stored
+//!              │   └▶ to_store ─▶ a writer of the store               5xx ─▶ may_stand_in
 //!              └ Missing, GatewayTimeout: nothing may be asked
 //! ```
 
@@ -20,7 +20,7 @@ mod updating;
 mod vary;
 
 pub(crate) use decision::{
-    Conditions, Decision, Presented, Serve, conditions, decide, head_of, is_failure, may_stand_in,
+    Ask, Conditions, Decision, Presented, Serve, conditions, decide, head_of, is_failure, may_stand_in,
 };
 pub(crate) use freshness::Freshness;
 pub use policy::CachePolicy;

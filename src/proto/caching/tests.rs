@@ -29,6 +29,11 @@ fn headers(lines: &[&str]) -> HeaderMap {
     headers
 }
 
+/// The server is asked, and nothing stored has a part in it.
+fn fetch(why: ForwardReason) -> Decision {
+    Decision::Ask(Ask { why, stored: None, conditions: None })
+}
+
 /// One exchange, and what comes of it.
 struct Exchange {
     method: Method,
@@ -176,7 +181,7 @@ fn an_answer_to_post_that_is_the_resource() {
     assert!(!keeps(&["cache-control: max-age=9"]));
     assert_eq!(
         get(&[]).by(Method::POST).by_protocol(&[stored(&["cache-control: max-age=9"])], 1),
-        Decision::Fetch(ForwardReason::Method)
+        fetch(ForwardReason::Method)
     );
 }
 
@@ -221,11 +226,11 @@ fn variants() {
     };
     assert_eq!(index(&["accept: text/html", "x-z: 1"]), Ok(0));
     assert_eq!(index(&["x-y: 1", "accept:  application/json"]), Ok(1));
-    let missed = Err(Decision::Fetch(ForwardReason::VaryMiss));
+    let missed = Err(fetch(ForwardReason::VaryMiss));
     assert_eq!(index(&["accept: application/json"]), missed);
     assert_eq!(index(&["accept: text/html", "x-y: 1"]), missed);
     assert_eq!(index(&[]), missed);
-    assert_eq!(get(&[]).by_protocol(&[], 1), Decision::Fetch(ForwardReason::UriMiss));
+    assert_eq!(get(&[]).by_protocol(&[], 1), fetch(ForwardReason::UriMiss));
 }
 
 #[test]
@@ -290,13 +295,13 @@ fn how_what_is_stale_is_validated() {
     let of = |response: &[&str]| {
         let kept = stored(&[response, &["cache-control: max-age=0"]].concat());
         match get(&[]).by_protocol(&[kept.clone()], 1) {
-            Decision::Revalidate { index: 0, why: ForwardReason::Stale, conditions: asked } => {
+            Decision::Ask(Ask { why: ForwardReason::Stale, stored: Some(0), conditions: Some(asked) }) => {
                 conditions(&kept, asked)
                     .into_iter()
                     .map(|(name, value)| format!("{name}: {}", value.to_str().expect("text")))
                     .collect::<Vec<_>>()
             }
-            Decision::Fetch(ForwardReason::Stale) => Vec::new(),
+            Decision::Ask(Ask { conditions: None, .. }) => Vec::new(),
             other => panic!("{other:?}"),
         }
     };
@@ -316,12 +321,15 @@ fn how_what_is_stale_is_validated() {
 fn reloads() {
     let kept = [stored(&["cache-control: max-age=60", "etag: \"a\""])];
     let reload = |kept: &[Stored]| get(&[]).decided(CachePolicy::ReloadRevalidating, kept, 1);
-    assert!(matches!(reload(&kept), Decision::Revalidate { why: ForwardReason::Request, .. }));
+    assert!(matches!(
+        reload(&kept),
+        Decision::Ask(Ask { why: ForwardReason::Request, conditions: Some(_), .. })
+    ));
     // RFC 8246.
     let immutable = [stored(&["cache-control: max-age=60, immutable", "etag: \"a\""])];
     assert!(is_hit(&reload(&immutable)));
     let old = get(&[]).decided(CachePolicy::ReloadRevalidating, &immutable, 61);
-    assert!(matches!(old, Decision::Revalidate { .. }));
+    assert!(matches!(old, Decision::Ask(Ask { conditions: Some(_), .. })));
     assert!(!hits(&["cache-control: max-age=60, immutable"], 61));
 }
 
@@ -330,9 +338,9 @@ fn reloads() {
 fn own_conditions() {
     let kept = [stored(&["cache-control: max-age=60"])];
     for field in ["if-none-match: \"a\"", "if-modified-since: x", "if-match: *", "if-unmodified-since: x"] {
-        assert_eq!(get(&[field]).by_protocol(&kept, 1), Decision::Fetch(ForwardReason::Bypass), "{field}");
+        assert_eq!(get(&[field]).by_protocol(&kept, 1), fetch(ForwardReason::Bypass), "{field}");
     }
-    assert_eq!(get(&[]).with_body().by_protocol(&kept, 1), Decision::Fetch(ForwardReason::Bypass));
+    assert_eq!(get(&[]).with_body().by_protocol(&kept, 1), fetch(ForwardReason::Bypass));
 }
 
 #[test]
@@ -343,7 +351,8 @@ fn heads() {
         Decision::Serve(Serve { portion: Portion::Whole, .. }) => {}
         other => panic!("{other:?}"),
     }
-    assert_eq!(head.by_protocol(&kept, 61), Decision::Fetch(ForwardReason::Stale));
+    let asks = Ask { why: ForwardReason::Stale, stored: Some(0), conditions: None };
+    assert_eq!(head.by_protocol(&kept, 61), Decision::Ask(asks));
 }
 
 /// RFC 5861.
@@ -551,8 +560,8 @@ fn parts_are_stored_as_parts() {
     let fresh = "cache-control: max-age=60";
     let kept = asked().stored(&[fresh, "content-range: bytes 0-4/10"]).expect("it may be stored");
     let kept = [Stored { body_length: 5, ..kept }];
-    assert_eq!(get(&[]).by_protocol(&kept, 1), Decision::Fetch(ForwardReason::Partial));
-    assert_eq!(get(&[]).by(Method::HEAD).by_protocol(&kept, 1), Decision::Fetch(ForwardReason::Partial));
+    assert_eq!(get(&[]).by_protocol(&kept, 1), fetch(ForwardReason::Partial));
+    assert_eq!(get(&[]).by(Method::HEAD).by_protocol(&kept, 1), fetch(ForwardReason::Partial));
     assert!(is_hit(&get(&["range: bytes=1-2"]).by_protocol(&kept, 1)));
     assert!(!is_hit(&get(&["range: bytes=1-5"]).by_protocol(&kept, 1)));
     assert!(asked().stored(&[fresh]).is_none());
