@@ -195,7 +195,7 @@ impl Session {
     pub fn all_tasks(&self) -> Vec<AnyTask> {
         let tasks = self.0.context.registry.tasks().into_iter();
         // What has its result is over, though its delegate may not have been told yet.
-        tasks.filter(|core| !core.is_settled()).map(Task::from_core).collect()
+        tasks.filter(|core| !core.is_settled() && !core.is_hidden()).map(Task::from_core).collect()
     }
 
     /// How far the tasks of the session are together, as one progress bar for all of them shows it.

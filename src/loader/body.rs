@@ -60,6 +60,12 @@ impl Loader {
         core.counts.begin_receiving(expected);
         // A part may be left before its end, and what was said of the file counts for all of them.
         let integrity = self.integrity(&head, core).filter(|_| !matches!(sink, Sink::Part));
+        let tee = match &sink {
+            Sink::Memory => self.begin_storing(false),
+            Sink::Delegate(_) => self.begin_storing(true),
+            // A file has its own copy.
+            Sink::File(_) | Sink::Part => None,
+        };
         let head = Arc::new(head);
         core.set_head(Some(Arc::clone(&head)));
         let limit = usize::try_from(core.context.configuration.maximum_body_in_memory).unwrap_or(usize::MAX);
@@ -73,6 +79,7 @@ impl Loader {
             head,
             decoder,
             integrity,
+            tee,
             collected: Vec::new(),
             taken: 0,
             limit,
@@ -111,6 +118,7 @@ impl Loader {
                 if matches!(answer, Answer::Response(ResponseDisposition::BecomeDownload)) {
                     self.become_download(&receiving.head, core)?;
                     receiving.sink = Sink::File(core.events());
+                    receiving.tee = None;
                 }
                 Ok(Flow::Go(Step::Body(receiving)))
             }
@@ -221,6 +229,9 @@ impl Loader {
                 let events = Arc::clone(events);
                 let (body, piece) = receiving.piece(patience)?;
                 if !piece.is_empty() {
+                    if let Some(tee) = receiving.tee.as_mut() {
+                        tee.show(&piece);
+                    }
                     core.tell_data(events, piece, receiving.limit);
                 }
                 Ok(body)
@@ -274,7 +285,9 @@ impl Loader {
                     if receiving.is_taken() && !sending {
                         let head = Arc::clone(&receiving.head);
                         let verified = receiving.verify();
+                        let tee = receiving.tee.take().filter(|_| verified.is_ok());
                         self.finish(*receiving, core);
+                        self.finish_storing(tee, core);
                         // The reader gets all there is, and an error in place of the end.
                         let outcome = match verified {
                             Ok(()) => without_body(head),
@@ -311,8 +324,10 @@ impl Loader {
             }
             let head = Arc::clone(&receiving.head);
             let verified = receiving.verify();
+            let tee = receiving.tee.take();
             self.finish(*receiving, core);
             verified?;
+            self.finish_storing(tee, core);
             return Ok(ReadStep::Done(without_body(head)));
         }
     }
@@ -346,14 +361,21 @@ impl Loader {
         let collected = std::mem::take(&mut receiving.collected);
         let sink = std::mem::replace(&mut receiving.sink, Sink::Memory);
         let verified = receiving.verify();
+        let tee = receiving.tee.take();
         self.finish(receiving, core);
         if let Err(error) = verified {
             self.discard_download();
             return Err(error);
         }
         match sink {
-            Sink::Memory => Ok(Flow::Done(Response::new(head, Content::Bytes(collected.into())))),
-            Sink::Delegate(_) => Ok(Flow::Go(Step::Delivering(head))),
+            Sink::Memory => {
+                self.finish_storing(tee, core);
+                Ok(Flow::Done(Response::new(head, Content::Bytes(collected.into()))))
+            }
+            Sink::Delegate(_) => {
+                self.store_when_delivered(tee);
+                Ok(Flow::Go(Step::Delivering(head)))
+            }
             Sink::File(_) => self.finish_download(head, core),
             Sink::Part => self.part_received(core),
         }
@@ -364,6 +386,9 @@ impl Loader {
         if core.undelivered() > 0 {
             self.check(false, core, &|_| "waiting for the delegate to take the body".into())?;
             return Ok(Flow::Stay(Step::Delivering(head), Pause::Answer));
+        }
+        if let Some(step) = self.ask_before_storing(&head, core) {
+            return Ok(Flow::Go(step));
         }
         Ok(Flow::Done(Response::new(head, Content::Bytes(core.take_collected().into()))))
     }

@@ -49,6 +49,7 @@ impl Loader {
         self.interruptible(core, mode, exchange.connection().socket())?;
         if !std::mem::replace(&mut self.conversation.begun, true) {
             let now = self.clock.progress();
+            self.note_request_time();
             if let Some(transaction) = self.measure() {
                 transaction.request_start = Some(now);
             }
@@ -270,6 +271,11 @@ impl Loader {
             transaction.status = Some(status);
             transaction.network_protocol_name =
                 Some(if version == Version::HTTP_10 { "http/1.0" } else { "http/1.1" });
+        }
+        let is_complete = !matches!(body, Framing::UntilClose);
+        if let Some(step) = self.cache_answered(&head, is_complete, core)? {
+            self.leave_for_cache(exchange, core);
+            return Ok(Flow::Go(step));
         }
         self.upload_answered(exchange, head, core)
     }

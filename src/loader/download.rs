@@ -179,6 +179,11 @@ impl Downloading {
         Ok(())
     }
 
+    /// Whether the request is for the rest of what is there.
+    pub(super) fn is_going_on(&self) -> bool {
+        self.asked.is_some()
+    }
+
     /// Whether some of it is still missing after a part has come.
     fn is_short(&self) -> bool {
         let total = self.known.as_ref().and_then(|known| known.total);

@@ -14,6 +14,7 @@ use crate::local::{self, Contents, FileBody};
 use crate::metrics::ResourceFetchType;
 use crate::protocol::{self, Audience, Coming, Load, Next, Protocol};
 use crate::request::Request;
+use crate::storage::cache::{CacheBody, CacheFile};
 use crate::sync::Arc;
 use crate::sys::Patience;
 use crate::task::core::{Mode, TaskCore};
@@ -44,12 +45,22 @@ enum Source {
     Memory,
     /// For files, with the pool whose threads may be held up by a file system.
     File(FileBody, Arc<crate::engine::pool::Shared>),
+    /// A body of the cache's, likewise.
+    Cached(CacheFile, Arc<crate::engine::pool::Shared>),
     Protocol(Load),
 }
 
 impl Local {
     pub(super) fn memory(bytes: Bytes) -> Self {
         Local { source: Source::Memory, received: bytes.len() as u64, piece: bytes, fresh: false }
+    }
+
+    /// A body that is stored in the cache.
+    pub(super) fn cached(body: CacheBody, pool: &Arc<crate::engine::pool::Shared>) -> Self {
+        match body {
+            CacheBody::Memory(bytes) => Local::memory(bytes),
+            CacheBody::File(file) => Local::of(Source::Cached(file, Arc::clone(pool))),
+        }
     }
 
     fn of(source: Source) -> Self {
@@ -84,6 +95,16 @@ impl Local {
                 self.arrived(buffer.into());
                 Ok(Body::Piece)
             }
+            Source::Cached(file, pool) => match within(pool, patience, || file.next())? {
+                Some(piece) => {
+                    self.arrived(piece);
+                    Ok(Body::Piece)
+                }
+                None => {
+                    self.source = Source::Memory;
+                    Ok(Body::End)
+                }
+            },
             Source::Protocol(load) => {
                 self.fresh |= load.take_answered();
                 let (next, last) = load.next()?;
@@ -119,6 +140,7 @@ impl Local {
     pub(super) fn direct(&self) -> u64 {
         match &self.source {
             Source::File(file, _) if self.piece.is_empty() => file.left().unwrap_or(0),
+            Source::Cached(file, _) if self.piece.is_empty() => file.left(),
             _ => 0,
         }
     }
@@ -126,26 +148,38 @@ impl Local {
     pub(super) fn remaining(&self) -> u64 {
         let left = match &self.source {
             Source::File(file, _) => file.left().unwrap_or(0),
+            Source::Cached(file, _) => file.left(),
             _ => 0,
         };
         left + self.piece.len() as u64
     }
 
     pub(super) fn receive_vec(&mut self, target: &mut Vec<u8>, patience: Patience) -> Result<(Body, usize)> {
-        self.directly(patience, |file| file.read_vec(target, MOST))
+        self.directly(patience, |source| match source {
+            Source::File(file, _) => file.read_vec(target, MOST),
+            Source::Cached(file, _) => file.read_vec(target, MOST),
+            _ => Ok(0),
+        })
     }
 
     pub(super) fn receive_slice(&mut self, target: &mut [u8], patience: Patience) -> Result<(Body, usize)> {
-        self.directly(patience, |file| file.read_slice(target))
+        self.directly(patience, |source| match source {
+            Source::File(file, _) => file.read_slice(target),
+            Source::Cached(file, _) => file.read_slice(target),
+            _ => Ok(0),
+        })
     }
 
     fn directly(
         &mut self,
         patience: Patience,
-        read: impl FnOnce(&mut FileBody) -> Result<usize>,
+        read: impl FnOnce(&mut Source) -> Result<usize>,
     ) -> Result<(Body, usize)> {
-        let Source::File(file, pool) = &mut self.source else { return Ok((Body::End, 0)) };
-        let count = within(pool, patience, || read(file))?;
+        let pool = match &self.source {
+            Source::File(_, pool) | Source::Cached(_, pool) => Arc::clone(pool),
+            Source::Memory | Source::Protocol(_) => return Ok((Body::End, 0)),
+        };
+        let count = within(&pool, patience, || read(&mut self.source))?;
         self.received += count as u64;
         self.fresh = true;
         Ok((Body::Piece, count))
@@ -156,6 +190,7 @@ impl Local {
             && match &self.source {
                 Source::Memory => true,
                 Source::File(file, _) => file.left() == Some(0),
+                Source::Cached(file, _) => file.left() == 0,
                 Source::Protocol(_) => false,
             }
     }
@@ -321,7 +356,12 @@ impl Loader {
     }
 
     /// Measures that there is an answer.
-    fn answered_locally(&mut self, head: &ResponseHead, from: ResourceFetchType, name: Option<&'static str>) {
+    pub(super) fn answered_locally(
+        &mut self,
+        head: &ResponseHead,
+        from: ResourceFetchType,
+        name: Option<&'static str>,
+    ) {
         let now = self.clock.touch();
         if let Some(transaction) = self.measure() {
             transaction.request_start.get_or_insert(now);

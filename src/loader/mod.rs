@@ -6,14 +6,15 @@
 //!    └──────────────── redirect, or a retry on a fresh connection ◀─────┘        └▶ a reader takes it
 //! ```
 //!
-//! What needs no network (`data:`, `file:`, protocols of the program's own: `local.rs`) goes from prepare
-//! straight to respond.
+//! What is stored in the cache, and may be used, goes from prepare straight to respond (`caching.rs`), and so
+//! does what needs no network (`data:`, `file:`, protocols of the program's own: `local.rs`).
 //!
 //! Each step is a function from what it was given to what comes next; there is a file for each
 //! group of them. What a step needs to wait for it says, and is called again.
 
 mod authentication;
 mod body;
+mod caching;
 mod clock;
 mod connect;
 mod converse;
@@ -39,7 +40,7 @@ use crate::connection::dial::Dial;
 use crate::connection::idle::{Permit, Ticket};
 #[cfg(feature = "tls")]
 use crate::connection::transport::Connection;
-use crate::disposition::{RedirectDecision, ResponseDisposition};
+use crate::disposition::{CacheDecision, RedirectDecision, ResponseDisposition};
 use crate::download::DownloadOptions;
 use crate::error::{Error, Result};
 use crate::exchange::http1::Exchange;
@@ -51,6 +52,7 @@ use crate::response::{Content, Response};
 use crate::sync::{Arc, Mutex, lock};
 use crate::sys::{Interest, Socket};
 use crate::task::core::{Advance, Events, Mode, Outcome, ReadStep, TaskCore, Work};
+use caching::{Caching, Found};
 use clock::Clock;
 use download::Downloading;
 use incoming::Incoming;
@@ -78,6 +80,7 @@ pub(crate) struct Loader {
     interruptible: bool,
     download: Option<Box<Downloading>>,
     route: Route,
+    caching: Caching,
     upload: Option<Box<Uploading>>,
     /// The part of a download that its connection brings, if there are several.
     segment: Option<Box<Segment>>,
@@ -99,6 +102,8 @@ enum Step {
     Route,
     /// A protocol of the program's is to answer.
     Protocol(Load),
+    /// A stored response is the answer.
+    Cached(Box<Found>),
     Acquire(Option<Ticket>),
     Resolve(Permit),
     Dial(Dial, Permit),
@@ -115,6 +120,8 @@ enum Step {
     Body(Box<Receiving>),
     /// All is received, and on its way to the delegate.
     Delivering(Arc<ResponseHead>),
+    /// The delegate is asked what is stored of it.
+    Storing(Arc<ResponseHead>),
     /// Others bring what is missing of the download.
     Segments,
     Over,
@@ -150,6 +157,7 @@ enum Answer {
     Redirect(Box<RedirectDecision>),
     Response(ResponseDisposition),
     Body(Option<Body>),
+    Cache(Box<CacheDecision>),
     Challenge(ChallengeDisposition),
     #[cfg(feature = "tls")]
     Connection(ChallengeDisposition, trust::By),
@@ -172,6 +180,7 @@ impl Loader {
             interruptible: false,
             download: None,
             route: Route::Network,
+            caching: Caching::default(),
             upload: None,
             segment: None,
             #[cfg(feature = "tls")]
@@ -224,7 +233,11 @@ impl Loader {
                 Err(error) => {
                     #[cfg(feature = "tls")]
                     self.decided.take();
-                    match self.upload_lost(core, error).or_else(|error| self.after_failure(core, error)) {
+                    match self
+                        .upload_lost(core, error)
+                        .or_else(|error| self.after_failure(core, error))
+                        .or_else(|error| self.instead_of_failure(core, error))
+                    {
                         Ok(step) => self.step = step,
                         Err(error) => return Advance::Done(Err(self.describe(core, error))),
                     }
@@ -241,6 +254,7 @@ impl Loader {
             Step::Backoff(until) => self.back_off(until, core),
             Step::NeedBody => self.need_body(core),
             Step::Protocol(load) => self.protocol(load, core),
+            Step::Cached(found) => self.from_cache(found, core),
             Step::Acquire(ticket) => self.acquire(ticket, core),
             Step::Resolve(permit) => self.resolve(permit, core),
             Step::Dial(dial, permit) => self.dial(dial, permit, core),
@@ -253,6 +267,7 @@ impl Loader {
             Step::Responding(receiving) => self.responding(receiving, core),
             Step::Body(receiving) => self.body(receiving, core, mode),
             Step::Delivering(head) => self.deliver(head, core),
+            Step::Storing(head) => self.store(head, core),
             Step::Segments => self.supervise(core),
             Step::Over => Err(Error::new(crate::ErrorKind::Unknown, "a task was carried on after its end")),
         }

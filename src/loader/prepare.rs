@@ -75,7 +75,7 @@ impl Loader {
     /// From here on it depends on who loads it.
     pub(super) fn route(&mut self, core: &Arc<TaskCore>, mode: Mode) -> Result<Flow> {
         match std::mem::replace(&mut self.route, Route::Network) {
-            Route::Network => Ok(Flow::Go(Step::Acquire(None))),
+            Route::Network => self.look_up(core),
             Route::Local => self.find_local(core, mode),
             Route::Protocol(protocol) => self.start_protocol(&protocol, core),
         }
@@ -124,7 +124,10 @@ impl Loader {
             let defaults = &core.context.defaults;
             encode_head(head, request.get_method(), url, headers, defaults, length, TargetForm::Origin)
         };
-        let headers = self.headers(core, body.len())?;
+        let mut headers = self.headers(core, body.len())?;
+        if self.has_cache_headers(core) {
+            self.cache_headers(headers.to_mut(), core)?;
+        }
         let persistence = encode(&mut head, &headers);
         Ok((head, persistence == Persistence::KeepAlive))
     }

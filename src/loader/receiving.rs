@@ -3,6 +3,7 @@
 //! [`body`](super::body).
 
 use super::Pause;
+use super::caching::Tee;
 use super::incoming::Incoming;
 use super::integrity::Integrity;
 use super::segments::Segment;
@@ -44,6 +45,8 @@ pub(super) struct Receiving {
     pub(super) decoder: Option<Decoder>,
     /// What the content has to be, before it is decoded.
     pub(super) integrity: Option<Integrity>,
+    /// What is stored of it.
+    pub(super) tee: Option<Box<Tee>>,
     /// What was collected, decoded. With a reader: what it takes first.
     pub(super) collected: Vec<u8>,
     pub(super) taken: usize,
@@ -80,17 +83,15 @@ impl Receiving {
 
     /// Takes bytes from the front of what was received.
     pub(super) fn take(&mut self, count: usize) {
-        if let Some(integrity) = self.integrity.as_mut() {
-            integrity.update(self.incoming.piece().get(..count).unwrap_or_default());
-        }
+        let bytes = self.incoming.piece().get(..count).unwrap_or_default();
+        note(&mut self.integrity, &mut self.tee, bytes);
         self.incoming.take(count);
     }
 
     /// What was received straight to where things are collected, from `begin` on.
-    fn hash(&mut self, begin: usize) {
-        if let Some(integrity) = self.integrity.as_mut() {
-            integrity.update(self.collected.get(begin..).unwrap_or_default());
-        }
+    fn note_collected(&mut self, begin: usize) {
+        let bytes = self.collected.get(begin..).unwrap_or_default();
+        note(&mut self.integrity, &mut self.tee, bytes);
     }
 
     /// All of it was received: is it what it was said to be?
@@ -106,9 +107,12 @@ impl Receiving {
     pub(super) fn collect(&mut self, patience: Patience) -> Result<Body> {
         if self.decoder.is_none() {
             if let Some(whole) = self.incoming.take_whole() {
+                if whole.len() > self.limit {
+                    return Err(too_large_error(self.limit));
+                }
                 self.decoded += whole.len() as u64;
                 self.collected = whole.into();
-                self.hash(0);
+                self.note_collected(0);
                 self.ended = true;
                 return Ok(Body::Piece);
             }
@@ -117,7 +121,7 @@ impl Receiving {
                 self.reserve(direct)?;
                 let before = self.collected.len();
                 let (body, _) = self.incoming.receive_vec(&mut self.collected, patience)?;
-                self.hash(before);
+                self.note_collected(before);
                 self.decoded += (self.collected.len() - before) as u64;
                 self.ended = body == Body::End || self.incoming.is_done();
                 return Ok(body);
@@ -245,7 +249,7 @@ impl Receiving {
         while self.incoming.direct() > 0 && self.collected.len() <= BLOCK - ROOM {
             let begin = self.collected.len();
             let more = self.incoming.receive_vec(&mut self.collected, patience);
-            self.hash(begin);
+            self.note_collected(begin);
             patience = Patience::Never;
             match more {
                 Ok((Body::Piece, _)) => result = Ok(Body::Piece),
@@ -332,9 +336,7 @@ impl Receiving {
             let room = self.incoming.direct().min(PIECE as u64);
             target.reserve_exact(usize::try_from(room).unwrap_or(PIECE));
             let (body, _) = self.incoming.receive_vec(&mut target, patience)?;
-            if let Some(integrity) = self.integrity.as_mut() {
-                integrity.update(&target);
-            }
+            note(&mut self.integrity, &mut self.tee, &target);
             self.decoded += target.len() as u64;
             self.ended = body == Body::End || self.incoming.is_done();
             return Ok((body, target.into()));
@@ -397,9 +399,7 @@ impl Receiving {
     fn read_received(&mut self, buffer: &mut [u8], patience: Patience) -> Result<(Body, usize)> {
         if self.decoder.is_none() && self.incoming.direct() > 0 {
             let (body, count) = self.incoming.receive_slice(buffer, patience)?;
-            if let Some(integrity) = self.integrity.as_mut() {
-                integrity.update(buffer.get(..count).unwrap_or_default());
-            }
+            note(&mut self.integrity, &mut self.tee, buffer.get(..count).unwrap_or_default());
             self.ended = body == Body::End || self.incoming.is_done();
             return Ok((body, count));
         }
@@ -431,5 +431,15 @@ impl Receiving {
             (Body::Nothing | Body::Framing, _) => {}
         }
         Ok((body, count))
+    }
+}
+
+/// More of the content has come, of what a response brings before it is decoded.
+fn note(integrity: &mut Option<Integrity>, tee: &mut Option<Box<Tee>>, bytes: &[u8]) {
+    if let Some(integrity) = integrity {
+        integrity.update(bytes);
+    }
+    if let Some(tee) = tee {
+        tee.update(bytes);
     }
 }

@@ -1,5 +1,6 @@
 //! Redirects: whether to follow, with the delegate's say, and the change to the next request.
 
+use super::caching::Tee;
 use super::incoming::Incoming;
 use super::local::check_redirect;
 use super::prepare::url_credentials;
@@ -34,6 +35,16 @@ impl Loader {
             self.leave(incoming, core);
             return Ok(Flow::Go(step));
         }
+        self.redirect_or_begin(incoming, head, core)
+    }
+
+    /// The same, if it is not to be tried again.
+    pub(super) fn redirect_or_begin(
+        &mut self,
+        incoming: Incoming,
+        head: ResponseHead,
+        core: &Arc<TaskCore>,
+    ) -> Result<Flow> {
         // Nobody is asked about a redirect of a part: the delegate knows the task's own connection only.
         if !head.status.is_redirection() || self.segment.is_some() {
             return self.begin_response(incoming, head, core);
@@ -149,17 +160,31 @@ impl Loader {
         if let Some(url) = request.get_url() {
             log::debug!("task {}: redirected to {}", core.id, redacted(url));
         }
-        self.leave(incoming, core);
+        self.leave_redirect(incoming, core);
         core.set_current(request.clone());
         self.request = Some(request);
         self.retries.begin_anew();
+        self.cache_anew();
         Ok(Flow::Go(Step::Prepare))
     }
 
+    /// The response is followed, and may be kept for the next time.
+    fn leave_redirect(&mut self, incoming: Incoming, core: &Arc<TaskCore>) {
+        let tee = self.begin_storing(false);
+        self.leave_storing(incoming, tee, core);
+    }
+
     /// The response is not the one that counts.
-    pub(super) fn leave(&mut self, mut incoming: Incoming, core: &Arc<TaskCore>) {
+    pub(super) fn leave(&mut self, incoming: Incoming, core: &Arc<TaskCore>) {
+        self.leave_storing(incoming, None, core);
+    }
+
+    fn leave_storing(&mut self, mut incoming: Incoming, mut tee: Option<Box<Tee>>, core: &Arc<TaskCore>) {
         let now = Instant::now();
-        let drained = drain(&mut incoming);
+        let drained = drain(&mut incoming, tee.as_deref_mut());
+        if drained && incoming.is_done() {
+            self.finish_storing(tee, core);
+        }
         if let Some(transaction) = self.measure() {
             transaction.response_end = Some(now);
             transaction.response_body_bytes = incoming.body_received();
@@ -197,12 +222,15 @@ fn proposed(request: &Request, new: NewRequest, credentials: Option<HeaderValue>
 
 /// Takes what is there of the body, without waiting for more. False if that is nothing to go on from:
 /// what is wrong with the body of a redirect harms nobody but the connection.
-fn drain(incoming: &mut Incoming) -> bool {
+fn drain(incoming: &mut Incoming, mut tee: Option<&mut Tee>) -> bool {
     let mut taken = 0;
     while taken < DRAIN {
         match incoming.receive_piece(Patience::Never) {
             Ok(http1::Body::Piece) => {
                 let count = incoming.piece().len();
+                if let Some(tee) = tee.as_mut() {
+                    tee.update(incoming.piece());
+                }
                 incoming.take(count);
                 taken += count;
             }

@@ -3,7 +3,6 @@
 // Until the loader goes through rounds of challenges.
 #[allow(dead_code)]
 pub(crate) mod auth;
-#[allow(dead_code, unused_imports)]
 pub(crate) mod caching;
 pub(crate) mod coding;
 pub(crate) mod cookie;

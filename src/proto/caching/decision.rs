@@ -9,7 +9,7 @@ use super::stored::Stored;
 use super::vary;
 use crate::proto::date::http_date;
 use http::header::{
-    AGE, DATE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH,
+    AGE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH,
     IF_UNMODIFIED_SINCE, LAST_MODIFIED,
 };
 use http::{Method, StatusCode};
@@ -189,7 +189,7 @@ fn select<'a>(
             }
             continue;
         }
-        let Some(portion) = portion_for(request, candidate) else {
+        let Some(portion) = selects(request, candidate) else {
             missed = ForwardReason::Partial;
             continue;
         };
@@ -200,7 +200,8 @@ fn select<'a>(
     found.ok_or(missed)
 }
 
-fn portion_for(request: &Presented<'_>, stored: &Stored) -> Option<Portion> {
+/// What of a stored response answers the request, if anything does.
+pub(crate) fn selects(request: &Presented<'_>, stored: &Stored) -> Option<Portion> {
     if *request.method == Method::HEAD {
         // Ranges are a matter of GET.
         return (stored.status != StatusCode::PARTIAL_CONTENT).then_some(Portion::Whole);
@@ -223,6 +224,11 @@ fn ask(request: &Presented<'_>, index: usize, stored: &Stored, why: ForwardReaso
         (false, false) => None,
     };
     Decision::Ask(Ask { why, stored: Some(index), conditions: conditions.filter(|_| is_whole) })
+}
+
+/// How old a stored response is.
+pub(crate) fn freshness(stored: &Stored, now: SystemTime) -> Freshness {
+    Freshness::of(stored, &ResponseDirectives::of(&stored.headers), now)
 }
 
 /// The conditions as headers.

@@ -20,11 +20,12 @@ mod updating;
 mod vary;
 
 pub(crate) use decision::{
-    Ask, Conditions, Decision, Presented, Serve, conditions, decide, head_of, is_failure, may_stand_in,
+    Ask, Conditions, Decision, Presented, conditions, decide, freshness, head_of, is_failure, may_stand_in,
+    selects,
 };
 pub(crate) use freshness::Freshness;
 pub use policy::CachePolicy;
-pub(crate) use ranges::Portion;
+pub(crate) use ranges::{Portion, portion};
 pub(crate) use status::Detail;
 pub use status::{CacheStatus, ForwardReason};
 pub(crate) use storing::{Received, invalidated, to_store};

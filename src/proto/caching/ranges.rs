@@ -52,8 +52,15 @@ enum Range {
     Several,
 }
 
+impl Portion {
+    /// Whether nothing of the stored body belongs to the answer.
+    pub(crate) fn is_empty(self) -> bool {
+        matches!(self, Portion::Unsatisfiable { .. })
+    }
+}
+
 /// What of a stored response answers a request, if anything does.
-pub(super) fn portion(stored: &Stored, request: &HeaderMap) -> Option<Portion> {
+pub(crate) fn portion(stored: &Stored, request: &HeaderMap) -> Option<Portion> {
     let is_part = stored.status == StatusCode::PARTIAL_CONTENT;
     // A range is a matter of successful requests.
     if !is_part && stored.status != StatusCode::OK {

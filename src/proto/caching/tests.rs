@@ -1,5 +1,6 @@
 //! The rules together: what is stored and how it is used, as the sections of RFC 9111 say it.
 
+use super::decision::Serve;
 use super::*;
 use crate::proto::date::to_imf_fixdate;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};

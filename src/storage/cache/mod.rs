@@ -13,7 +13,7 @@ mod store;
 mod tests;
 mod writer;
 
-pub(crate) use entry::{CacheBody, Entry};
+pub(crate) use entry::{CacheBody, CacheFile, Entry};
 pub(crate) use key::url_key;
 pub(crate) use writer::CacheWriter;
 

@@ -1,4 +1,4 @@
-//! Tasks that work for another one: the connections of a download that has several.
+//! Tasks that work for another one, the connections of a download that has several, or for their session.
 //!
 //! A child is nobody's task but its parent's. The session does not list or count it, no delegate hears
 //! of it, and it has no priority, suspension or time limit of its own: it asks its parent. The parent
@@ -6,14 +6,24 @@
 //!
 //! Lock: the parent's `TaskCore::shared`.
 
-use super::{TaskCore, Work};
+use super::{Context, Kind, Place, TaskCore, Work};
 use crate::request::Request;
 use crate::sync::{Arc, lock};
 
 impl TaskCore {
+    /// Makes a task that works for the session, and starts it. It is not listed or counted, and no delegate
+    /// hears of it; the session lives as long as it does, and cancels it when it cancels its tasks.
+    pub(crate) fn begin_aside(context: &Arc<Context>, kind: Kind, request: Request, work: Box<dyn Work>) {
+        let core = TaskCore::make(context, kind, request, work, None, Place::Hidden);
+        if context.registry.insert(core.id, &core) {
+            core.resume();
+        }
+    }
+
     /// Makes a task that works for this one, and starts it.
     pub(crate) fn begin_child(self: &Arc<Self>, request: Request, work: Box<dyn Work>) {
-        let child = TaskCore::make(&self.context, self.kind(), request, work, None, Some(Arc::clone(self)));
+        let child =
+            TaskCore::make(&self.context, self.kind(), request, work, None, Place::Under(Arc::clone(self)));
         lock(&self.shared).children.push(Arc::clone(&child));
         child.resume();
     }

@@ -54,6 +54,7 @@ use flow::Flow;
 use following::Following;
 use http::{HeaderName, HeaderValue};
 use registry::Registry;
+use std::collections::HashSet;
 use std::time::Duration;
 
 /// How a task ended.
@@ -147,6 +148,8 @@ pub(crate) struct Context {
     pub(crate) lane: Arc<Lane>,
     /// The lane is this session's alone.
     own_lane: bool,
+    /// What is asked for to have it fresh in the cache.
+    pub(crate) refreshing: Mutex<HashSet<String>>,
     pub(crate) origins: Origins,
     pub(crate) names: Names,
     pub(crate) starts: Starts,
@@ -177,6 +180,7 @@ impl Context {
             pool,
             lane,
             own_lane,
+            refreshing: Mutex::default(),
             origins,
             names,
             starts: Starts::default(),
@@ -240,6 +244,16 @@ pub enum TaskState {
     Completed,
 }
 
+/// Whose task it is.
+enum Place {
+    /// The user's.
+    Listed,
+    /// Another task's.
+    Under(Arc<TaskCore>),
+    /// The session's, for itself.
+    Hidden,
+}
+
 /// See the module's documentation.
 pub(crate) struct TaskCore {
     pub(crate) id: u64,
@@ -250,6 +264,8 @@ pub(crate) struct TaskCore {
     pub(crate) created: Instant,
     /// Whose connection it is, if it is not a task of its own.
     parent: Option<Arc<TaskCore>>,
+    /// It works for its session, whose user does not see it.
+    hidden: bool,
     claim: Claim<Box<dyn Work>, Outcome>,
     shared: Mutex<Shared>,
     interrupt: Mutex<Vec<Arc<Socket>>>,
@@ -330,7 +346,7 @@ impl TaskCore {
         work: Box<dyn Work>,
         events: Option<Arc<dyn Events>>,
     ) -> Arc<Self> {
-        let core = TaskCore::make(context, kind, original, work, events, None);
+        let core = TaskCore::make(context, kind, original, work, events, Place::Listed);
         if !context.registry.insert(core.id, &core) {
             // The last message of a session may be on its way to the delegate already.
             lock(&core.shared).events = None;
@@ -348,8 +364,13 @@ impl TaskCore {
         original: Request,
         work: Box<dyn Work>,
         events: Option<Arc<dyn Events>>,
-        parent: Option<Arc<TaskCore>>,
+        place: Place,
     ) -> Arc<Self> {
+        let hidden = matches!(place, Place::Hidden);
+        let parent = match place {
+            Place::Under(parent) => Some(parent),
+            Place::Listed | Place::Hidden => None,
+        };
         Arc::new(TaskCore {
             id: context.next_id.fetch_add(1, Ordering::Relaxed),
             kind: AtomicU8::new(kind as u8),
@@ -358,6 +379,7 @@ impl TaskCore {
             original,
             created: Instant::now(),
             parent,
+            hidden,
             claim: Claim::new(work),
             shared: Mutex::new(Shared {
                 suspends: 1,
@@ -534,7 +556,11 @@ impl TaskCore {
         }
         let now = Instant::now();
         let mut alone = None;
-        if !std::mem::replace(&mut shared.started, true) && !shared.ended && self.parent.is_none() {
+        if !std::mem::replace(&mut shared.started, true)
+            && !shared.ended
+            && self.parent.is_none()
+            && !self.hidden
+        {
             shared.listed = true;
             alone = Some(self.context.registry.begin());
         }
@@ -564,6 +590,11 @@ impl TaskCore {
             shared.suspended_at = Some(Instant::now());
             self.suspended.store(true, Ordering::Release);
         }
+    }
+
+    /// Whether it is none of the tasks that the session's user knows.
+    pub(crate) fn is_hidden(&self) -> bool {
+        self.hidden
     }
 
     /// Whether it was started before it ended.

@@ -1,0 +1,448 @@
+//! The cache: what a task finds there before it wants a connection, and what the answer of the server says
+//! about it. The rules are those of [`proto::caching`](crate::proto::caching); what is stored comes back as
+//! any response does.
+//!
+//! ```text
+//!  route ─▶ look up ─▶ acquire ─▶ … ─▶ respond ─▶ deliver, and store on the way ([`storing`])
+//!              │                          │ 304, 5xx     ▲
+//!              └─────────▶ cached ◀───────┴──── failure  │
+//!                            └───────────────────────────┘
+//! ```
+
+mod refreshing;
+mod storing;
+
+use super::incoming::Incoming;
+use super::local::Local;
+use super::{Flow, Loader, Step};
+use crate::error::{Error, ErrorKind, Result};
+use crate::exchange::http1::Exchange;
+use crate::head::ResponseHead;
+use crate::metrics::{ResourceFetchType, TransactionMetrics};
+use crate::proto::caching::stored::Stored;
+use crate::proto::caching::{
+    Ask, By304, ByHead, CachePolicy, CacheStatus, Conditions, Decision, Detail, ForwardReason, Freshness,
+    Portion, Presented, Received, by_304, by_head, conditions, decide, freshness, head_of, invalidated,
+    is_failure, may_stand_in, selects, to_store,
+};
+use crate::retry::is_transient;
+use crate::storage::Cache;
+use crate::storage::cache::{CacheBody, Entry, url_key};
+use crate::sync::Arc;
+use crate::task::core::TaskCore;
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue, PRAGMA};
+use http::{Method, StatusCode, Version};
+use refreshing::Refreshing;
+use std::sync::OnceLock;
+use std::time::SystemTime;
+use storing::Storing;
+pub(super) use storing::Tee;
+
+/// What a loader has to do with the cache.
+#[derive(Default)]
+pub(super) struct Caching {
+    /// What was found out before the server was asked.
+    asking: Option<Box<Asking>>,
+    /// Its answer was about something else than what is stored, or that is gone: all is asked for.
+    unconditional: bool,
+    /// What may be stored of the response that has come.
+    storing: Option<Box<Storing>>,
+    /// A response whose body has gone to the delegate, and which is about to be stored.
+    complete: Option<Box<Tee>>,
+    /// It works for the cache, and not for anybody.
+    _refreshing: Option<Refreshing>,
+}
+
+/// The server is asked, and then it matters what the cache has.
+struct Asking {
+    cache: Cache,
+    key: String,
+    /// The headers of the request, with all that was added to them.
+    headers: HeaderMap,
+    /// What is stored and was not good enough to be used at once.
+    selected: Option<Entry>,
+    conditions: Option<Conditions>,
+    why: ForwardReason,
+    request_time: SystemTime,
+}
+
+/// A stored response that is to be the answer.
+pub(super) struct Found {
+    cache: Cache,
+    entry: Entry,
+    /// What it is, perhaps newer than in the entry.
+    stored: Arc<Stored>,
+    /// What becomes of what is in the store.
+    change: Change,
+    portion: Portion,
+    freshness: Freshness,
+    status: CacheStatus,
+}
+
+enum Change {
+    None,
+    Update,
+    Remove,
+}
+
+impl Loader {
+    /// Before a connection is wanted: is the answer stored?
+    pub(super) fn look_up(&mut self, core: &Arc<TaskCore>) -> Result<Flow> {
+        let caching = &mut self.caching;
+        (caching.asking, caching.storing) = (None, None);
+        let policy = self.cache_policy(core);
+        let ask = Ok(Flow::Go(Step::Acquire(None)));
+        let cache = match &core.context.stores()?.cache {
+            Some(cache) if self.is_cacheable() => cache.clone(),
+            _ if policy == CachePolicy::ReturnCacheDontLoad => return Err(missing()),
+            _ => return ask,
+        };
+        let request = self.request(core);
+        let (key, has_body) = (url_key(request.check()?), !request.get_body().is_absent());
+        let headers = presented(self.headers(core, None)?.as_ref(), core);
+        let presented =
+            Presented { method: request.get_method(), url: request.check()?, headers: &headers, has_body };
+        let mut entries = Vec::new();
+        if !presented.bypasses_cache() && matches!(*presented.method, Method::GET | Method::HEAD) {
+            entries = aside(core, &cache, || cache.variants(&key));
+        }
+        if self.download.is_some() {
+            // A file is to hold what the server has, and not what some cache was sent of it.
+            entries.retain(|entry| !entry.stored().headers.contains_key(CONTENT_ENCODING));
+        }
+        let now = SystemTime::now();
+        let asked = match decide(policy, &presented, entries.iter().map(|entry| &**entry.stored()), now) {
+            Decision::Serve(serve) if !self.caching.unconditional => {
+                let Some(entry) = entries.into_iter().nth(serve.index) else { return ask };
+                let mut status = CacheStatus::hit(serve.freshness.time_to_live());
+                if serve.revalidate {
+                    status.detail = Some(Detail::Revalidating);
+                    self.refresh(&key, core);
+                }
+                let stored = Arc::clone(entry.stored());
+                let (portion, freshness) = (serve.portion, serve.freshness);
+                let change = Change::None;
+                let found = Found { cache, entry, stored, change, portion, freshness, status };
+                return self.from_cache(Box::new(found), core);
+            }
+            Decision::Serve(_) => Ask { why: ForwardReason::Stale, stored: None, conditions: None },
+            Decision::Ask(asked) => asked,
+            Decision::Missing => return Err(missing()),
+            Decision::GatewayTimeout => return self.gateway_timeout(core),
+        };
+        let selected = asked.stored.and_then(|index| entries.into_iter().nth(index));
+        let asking = Asking {
+            cache,
+            key,
+            headers,
+            selected,
+            conditions: asked.conditions.filter(|_| !self.caching.unconditional),
+            why: asked.why,
+            request_time: now,
+        };
+        self.caching.asking = Some(Box::new(asking));
+        self.set_cache_status(CacheStatus::forward(asked.why));
+        ask
+    }
+
+    fn cache_policy(&self, core: &TaskCore) -> CachePolicy {
+        self.request(core).cache_policy.unwrap_or(core.context.configuration.cache_policy)
+    }
+
+    /// Whether it is a request that a cache has to do with. One that goes on with something has what it goes
+    /// on with.
+    fn is_cacheable(&self) -> bool {
+        let goes_on = self.download.as_ref().is_some_and(|download| download.is_going_on());
+        self.segment.is_none() && self.upload.is_none() && !goes_on
+    }
+
+    /// Whether there is anything that the cache adds to the request.
+    pub(super) fn has_cache_headers(&self, core: &TaskCore) -> bool {
+        self.caching.asking.as_ref().is_some_and(|asking| asking.conditions.is_some())
+            || self.cache_policy(core) == CachePolicy::ReloadIgnoringLocalAndRemote
+    }
+
+    /// What the cache adds to the request.
+    pub(super) fn cache_headers(&self, headers: &mut HeaderMap, core: &TaskCore) -> Result<()> {
+        let own = core.context.configuration.get_additional_headers();
+        let has_own = headers.contains_key(CACHE_CONTROL) || own.contains_key(CACHE_CONTROL);
+        if self.cache_policy(core) == CachePolicy::ReloadIgnoringLocalAndRemote && !has_own {
+            crate::header::insert(headers, CACHE_CONTROL, HeaderValue::from_static("no-cache"))?;
+            crate::header::insert(headers, PRAGMA, HeaderValue::from_static("no-cache"))?;
+        }
+        let Some(asking) = &self.caching.asking else { return Ok(()) };
+        if let (Some(entry), Some(asked)) = (&asking.selected, asking.conditions) {
+            for (name, value) in conditions(entry.stored(), asked) {
+                crate::header::insert(headers, name, value)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The request is about to be sent.
+    pub(super) fn note_request_time(&mut self) {
+        if let Some(asking) = self.caching.asking.as_mut() {
+            asking.request_time = SystemTime::now();
+        }
+    }
+
+    /// The server has answered. What comes next, if that is not the response.
+    ///
+    /// `is_complete`: the end of the body is told by more than the end of the connection.
+    pub(super) fn cache_answered(
+        &mut self,
+        head: &ResponseHead,
+        is_complete: bool,
+        core: &Arc<TaskCore>,
+    ) -> Result<Option<Step>> {
+        self.invalidate(head, core)?;
+        let Some(asking) = self.caching.asking.take() else { return Ok(None) };
+        let request = self.request(core);
+        let (method, url) = (request.get_method().clone(), request.check()?.clone());
+        let has_body = !request.get_body().is_absent();
+        let presented = Presented { method: &method, url: &url, headers: &asking.headers, has_body };
+        let received = Received {
+            status: head.status,
+            version: head.version,
+            headers: &head.headers,
+            request_time: asking.request_time,
+            response_time: SystemTime::now(),
+        };
+        if let (StatusCode::NOT_MODIFIED, Some(entry), Some(asked)) =
+            (head.status, &asking.selected, asking.conditions)
+        {
+            return Ok(Some(self.validated(entry, asked, &presented, &received, &asking)));
+        }
+        if is_failure(head.status) {
+            let stands_in = asking
+                .selected
+                .as_ref()
+                .and_then(|entry| may_stand_in(&asking.headers, entry.stored(), received.response_time));
+            if let (Some(entry), Some(freshness)) = (asking.selected.clone(), stands_in) {
+                // Another try goes before what is old.
+                if let Some(step) = self.try_after(head, core) {
+                    return Ok(Some(step));
+                }
+                log::info!("task {}: {}; what is stored is used instead", core.id, head.status);
+                let found = stand_in(entry, &asking, freshness, Some(head.status));
+                return Ok(found.map(|found| Step::Cached(Box::new(found))));
+            }
+        }
+        if method == Method::HEAD {
+            updated_by_head(&asking, &received, core);
+        }
+        if let Some(stored) = to_store(&presented, &received).filter(|_| is_complete) {
+            let Asking { cache, key, .. } = *asking;
+            let length = head.content_length;
+            self.caching.storing = Some(Box::new(Storing { cache, key, stored, length }));
+        }
+        Ok(None)
+    }
+
+    /// The server says that nothing has changed.
+    fn validated(
+        &mut self,
+        entry: &Entry,
+        asked: Conditions,
+        presented: &Presented<'_>,
+        received: &Received<'_>,
+        asking: &Asking,
+    ) -> Step {
+        let (stored, keep) = match by_304(entry.stored(), presented, asked, received) {
+            By304::Valid { stored, keep } => (Arc::from(stored), keep),
+            By304::Other => {
+                self.caching.unconditional = true;
+                return Step::Prepare;
+            }
+        };
+        let freshness = freshness(&stored, received.response_time);
+        let status = CacheStatus {
+            forwarded_status: Some(received.status),
+            ttl: Some(freshness.time_to_live()),
+            stored: keep,
+            ..CacheStatus::forward(asking.why)
+        };
+        Step::Cached(Box::new(Found {
+            cache: asking.cache.clone(),
+            entry: entry.clone(),
+            portion: selects(presented, &stored).unwrap_or(Portion::Whole),
+            stored,
+            change: if keep { Change::Update } else { Change::Remove },
+            freshness,
+            status,
+        }))
+    }
+
+    /// The request has failed. What is stored may stand in for its answer, unless somebody has seen some of
+    /// that.
+    pub(super) fn instead_of_failure(&mut self, core: &Arc<TaskCore>, error: Error) -> Result<Step> {
+        let Some(asking) = self.caching.asking.take() else { return Err(error) };
+        let is_over = core.is_settled() || self.tries.shown || !is_transient(error.kind());
+        let Some(entry) = asking.selected.clone().filter(|_| !is_over) else { return Err(error) };
+        let now = SystemTime::now();
+        let found = may_stand_in(&asking.headers, entry.stored(), now)
+            .and_then(|freshness| stand_in(entry, &asking, freshness, None));
+        let Some(found) = found else { return Err(error) };
+        log::info!("task {}: {error}; what is stored is used instead", core.id);
+        let now = self.clock.touch();
+        if let Some(transaction) = self.measure() {
+            transaction.failed_at.get_or_insert(now);
+        }
+        self.uninterruptible(core);
+        Ok(Step::Cached(Box::new(found)))
+    }
+
+    /// What is stored is the answer.
+    pub(super) fn from_cache(&mut self, found: Box<Found>, core: &Arc<TaskCore>) -> Result<Flow> {
+        let Found { cache, entry, stored, change, portion, freshness, status } = *found;
+        let is_head = *self.request(core).get_method() == Method::HEAD;
+        let is_without_body = is_head || portion.is_empty() || stored.status == StatusCode::NO_CONTENT;
+        let body = aside(core, &cache, || {
+            let entry = match change {
+                Change::Update => cache.update(&entry, Stored::clone(&stored)),
+                Change::Remove => {
+                    cache.remove_entry(&entry);
+                    entry
+                }
+                Change::None => entry,
+            };
+            if is_without_body { Some(CacheBody::Memory(Bytes::new())) } else { entry.body() }
+        });
+        let Some(body) = body else {
+            // Its file was damaged, and is gone.
+            self.caching.unconditional = true;
+            return Ok(Flow::Go(Step::Prepare));
+        };
+        let body = match portion {
+            Portion::Part { offset, length, .. } => body.section(offset, length),
+            Portion::Whole | Portion::Unsatisfiable { .. } => body,
+        };
+        let (code, headers) = head_of(&stored, portion, freshness);
+        let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        let head = ResponseHead {
+            status: code,
+            version: stored.version,
+            decoded: headers.contains_key(CONTENT_ENCODING),
+            headers: headers.into(),
+            url: self.request(core).check()?.clone(),
+            content_length: if is_head { announced } else { Some(body.left()) },
+            trailers: OnceLock::new(),
+        };
+        log::debug!("task {}: {} from the cache ({status})", core.id, head.status);
+        self.measure_cached(&head, status, core);
+        let local = Local::cached(body, core.context.pool.shared());
+        self.redirect_or_begin(Incoming::Local(local), head, core)
+    }
+
+    /// The answer of the cache is measured for itself, if there was one of the server before it.
+    fn measure_cached(&mut self, head: &ResponseHead, status: CacheStatus, core: &Arc<TaskCore>) {
+        let now = self.clock.touch();
+        let was_asked =
+            self.measure().is_some_and(|last| last.request_start.is_some() || last.failed_at.is_some());
+        if was_asked {
+            let mut transaction = TransactionMetrics::new(now, self.request(core).get_method().clone());
+            transaction.url.0 = self.request(core).get_url().cloned();
+            self.transactions.push(transaction);
+        }
+        self.answered_locally(head, ResourceFetchType::LocalCache, None);
+        self.set_cache_status(status);
+    }
+
+    /// Nothing that is stored will do, and the request wants nothing else (RFC 9111, section 5.2.1.7).
+    fn gateway_timeout(&mut self, core: &Arc<TaskCore>) -> Result<Flow> {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        let head = ResponseHead {
+            status: StatusCode::GATEWAY_TIMEOUT,
+            version: Version::HTTP_11,
+            headers: headers.into(),
+            url: self.request(core).check()?.clone(),
+            decoded: false,
+            content_length: Some(0),
+            trailers: OnceLock::new(),
+        };
+        self.answered_locally(&head, ResourceFetchType::LocalCache, None);
+        self.begin_response(Incoming::Local(Local::memory(Bytes::new())), head, core)
+    }
+
+    /// A request that changes something makes invalid what is stored of that (section 4.4).
+    fn invalidate(&mut self, head: &ResponseHead, core: &Arc<TaskCore>) -> Result<()> {
+        let request = self.request(core);
+        if request.get_method().is_safe() {
+            return Ok(());
+        }
+        let Some(cache) = &core.context.stores()?.cache else { return Ok(()) };
+        let urls = invalidated(request.get_method(), request.check()?, head.status, &head.headers);
+        aside(core, cache, || urls.iter().for_each(|url| cache.remove_url(&url_key(url))));
+        Ok(())
+    }
+
+    fn set_cache_status(&mut self, status: CacheStatus) {
+        if let Some(transaction) = self.measure() {
+            transaction.cache_status = Some(status);
+        }
+    }
+
+    /// Another request begins, of which nothing is known.
+    pub(super) fn cache_anew(&mut self) {
+        self.caching.unconditional = false;
+    }
+
+    /// The exchange that the cache has answered in the place of: nothing of its body is wanted.
+    pub(super) fn leave_for_cache(&mut self, exchange: Box<Exchange>, core: &Arc<TaskCore>) {
+        self.leave(Incoming::Http1(exchange), core);
+    }
+}
+
+/// Runs what may take time where there is a disk.
+fn aside<T>(core: &TaskCore, cache: &Cache, run: impl FnOnce() -> T) -> T {
+    if cache.disk_capacity() > 0 { core.context.pool.shared().blocking(run) } else { run() }
+}
+
+/// The headers with those that the session adds.
+fn presented(own: &HeaderMap, core: &TaskCore) -> HeaderMap {
+    let mut headers = own.clone();
+    for (name, value) in core.context.defaults.iter().filter(|(name, _)| !own.contains_key(name)) {
+        // More than a map takes would not be sent either.
+        let _ = headers.try_append(name, value.clone());
+    }
+    headers
+}
+
+fn stand_in(
+    entry: Entry,
+    asking: &Asking,
+    freshness: Freshness,
+    failure: Option<StatusCode>,
+) -> Option<Found> {
+    let status = CacheStatus {
+        forwarded_status: failure,
+        ttl: Some(freshness.time_to_live()),
+        detail: Some(Detail::Error),
+        ..CacheStatus::forward(asking.why)
+    };
+    let stored = Arc::clone(entry.stored());
+    // What was asked for with GET and could not be had is the whole or a part, as it was stored.
+    let portion = crate::proto::caching::portion(&stored, &asking.headers)?;
+    let (cache, change) = (asking.cache.clone(), Change::None);
+    Some(Found { cache, entry, stored, change, portion, freshness, status })
+}
+
+/// The answer to HEAD is about what GET would bring.
+fn updated_by_head(asking: &Asking, received: &Received<'_>, core: &TaskCore) {
+    let Some(entry) = &asking.selected else { return };
+    aside(core, &asking.cache, || match by_head(entry.stored(), received) {
+        ByHead::Outdated => asking.cache.remove_entry(entry),
+        ByHead::Updated(stored) => drop(asking.cache.update(entry, *stored)),
+        ByHead::Nothing => {}
+    });
+}
+
+fn missing() -> Error {
+    Error::new(
+        ErrorKind::ResourceUnavailable,
+        "nothing is stored for the request, and its cache policy (ReturnCacheDontLoad) does not let the \
+         server be asked",
+    )
+}

@@ -1,0 +1,38 @@
+//! What is stale and was used meanwhile is asked for once more (RFC 5861, section 3), by a task that nobody
+//! sees: one for each URL.
+
+use super::super::Loader;
+use super::Caching;
+use crate::proto::caching::CachePolicy;
+use crate::sync::{Arc, lock};
+use crate::task::core::{Context, Kind, TaskCore};
+
+/// A URL that is being asked for. Dropping it lets others ask.
+pub(super) struct Refreshing {
+    context: Arc<Context>,
+    key: String,
+}
+
+impl Loader {
+    /// Sees to it that what is stored is asked for.
+    pub(super) fn refresh(&self, key: &str, core: &Arc<TaskCore>) {
+        let context = &core.context;
+        if !lock(&context.refreshing).insert(key.to_owned()) {
+            return;
+        }
+        let refreshing = Refreshing { context: Arc::clone(context), key: key.to_owned() };
+        let request = self.request(core).clone().cache_policy(CachePolicy::ReloadRevalidating);
+        let loader = Loader {
+            caching: Caching { _refreshing: Some(refreshing), ..Caching::default() },
+            ..Loader::new()
+        };
+        log::debug!("task {}: what is stored is stale, and is asked for on the side", core.id);
+        TaskCore::begin_aside(context, Kind::Data, request, Box::new(loader));
+    }
+}
+
+impl Drop for Refreshing {
+    fn drop(&mut self) {
+        lock(&self.context.refreshing).remove(&self.key);
+    }
+}

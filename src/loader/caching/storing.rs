@@ -1,0 +1,154 @@
+//! What is stored of a response as its body comes in, before its content coding is undone; the delegate's
+//! say; and that nothing is found in the cache before all of it has come.
+
+use super::super::{Answer, Flow, Loader, Pause, Step};
+use super::aside;
+use crate::disposition::CacheDecision;
+use crate::error::Result;
+use crate::head::ResponseHead;
+use crate::proto::caching::stored::Stored;
+use crate::response::Response;
+use crate::storage::cache::CacheWriter;
+use crate::storage::{Cache, CachedResponse, StoragePolicy};
+use crate::sync::Arc;
+use crate::task::core::{Events, TaskCore};
+use bytes::Bytes;
+
+/// A response that may be stored.
+pub(super) struct Storing {
+    pub(super) cache: Cache,
+    pub(super) key: String,
+    pub(super) stored: Stored,
+    /// The length of its body, if it is known.
+    pub(super) length: Option<u64>,
+}
+
+/// A response that is being stored. Dropping it leaves nothing in the cache.
+pub(in crate::loader) struct Tee {
+    cache: Cache,
+    /// `None` once it is too long.
+    writer: Option<CacheWriter>,
+    policy: StoragePolicy,
+    /// What the delegate was given, if it is to be asked.
+    shown: Option<Shown>,
+}
+
+/// The body as the delegate has seen it.
+struct Shown {
+    pieces: Vec<Bytes>,
+    length: u64,
+    /// The most of it that is kept for the question.
+    most: u64,
+}
+
+impl Tee {
+    /// More of the body, as it was received.
+    pub(in crate::loader) fn update(&mut self, bytes: &[u8]) {
+        if self.writer.as_mut().is_some_and(|writer| !writer.write(bytes)) {
+            self.give_up();
+        }
+    }
+
+    /// More of the body, as the delegate gets it.
+    pub(in crate::loader) fn show(&mut self, piece: &Bytes) {
+        let Some(shown) = self.shown.as_mut() else { return };
+        shown.length = shown.length.saturating_add(piece.len() as u64);
+        if shown.length > shown.most {
+            return self.give_up();
+        }
+        shown.pieces.push(piece.clone());
+    }
+
+    fn give_up(&mut self) {
+        (self.writer, self.shown) = (None, None);
+    }
+}
+
+impl Loader {
+    /// The body begins. What it is written to, if it is to be stored. `is_shown`: the delegate gets it.
+    pub(in crate::loader) fn begin_storing(&mut self, is_shown: bool) -> Option<Box<Tee>> {
+        let Storing { cache, key, stored, length } = *self.caching.storing.take()?;
+        // What it was selected by is written to no file.
+        let policy =
+            if stored.is_secret() { StoragePolicy::AllowedInMemoryOnly } else { StoragePolicy::Allowed };
+        let mut writer = cache.writer(&key, stored, policy)?;
+        if length.is_some_and(|length| !writer.expect(length)) {
+            return None;
+        }
+        if let Some(status) = self.measure().and_then(|transaction| transaction.cache_status.as_mut()) {
+            status.stored = true;
+        }
+        // As much as the largest entry, whatever it is decoded to.
+        let most = cache.memory_capacity().max(cache.disk_capacity()) / 20;
+        let shown = is_shown.then(|| Shown { pieces: Vec::new(), length: 0, most });
+        Some(Box::new(Tee { cache, writer: Some(writer), policy, shown }))
+    }
+
+    /// All of the body has come, and is what it has to be.
+    pub(in crate::loader) fn finish_storing(&mut self, tee: Option<Box<Tee>>, core: &TaskCore) {
+        let Some(tee) = tee else { return };
+        if let Some(writer) = tee.writer {
+            aside(core, &tee.cache, || writer.commit());
+        }
+    }
+
+    /// All of the body has come, and goes to the delegate, who is asked when it has it.
+    pub(in crate::loader) fn store_when_delivered(&mut self, tee: Option<Box<Tee>>) {
+        self.caching.complete = tee.filter(|tee| tee.writer.is_some());
+    }
+
+    /// The delegate has all of the body. Is it to be asked whether the response is stored?
+    pub(in crate::loader) fn ask_before_storing(
+        &mut self,
+        head: &Arc<ResponseHead>,
+        core: &Arc<TaskCore>,
+    ) -> Option<Step> {
+        let mut tee = self.caching.complete.take()?;
+        let Some((events, shown)) = core.told_events().zip(tee.shown.take()) else {
+            self.finish_storing(Some(tee), core);
+            return None;
+        };
+        let response = Response::new(Arc::clone(head), shown.pieces.concat().into());
+        let response = CachedResponse::new(response).with_storage_policy(tee.policy);
+        self.caching.complete = Some(tee);
+        self.ask_about_storing(response, events, core);
+        Some(Step::Storing(Arc::clone(head)))
+    }
+
+    fn ask_about_storing(&self, response: CachedResponse, events: Arc<dyn Events>, core: &Arc<TaskCore>) {
+        self.ask(
+            core,
+            events,
+            move |events, core| Answer::Cache(Box::new(events.will_cache_response(core, &response))),
+            Answer::Cache(Box::new(CacheDecision::DoNotStore)),
+        );
+    }
+
+    /// What the delegate says to it.
+    pub(in crate::loader) fn store(&mut self, head: Arc<ResponseHead>, core: &Arc<TaskCore>) -> Result<Flow> {
+        let Some(answer) = self.answered() else {
+            self.check(false, core, &|_| "waiting for the delegate to decide what is stored".into())?;
+            return Ok(Flow::Stay(Step::Storing(head), Pause::Answer));
+        };
+        self.clock.touch();
+        let tee = self.caching.complete.take();
+        match answer {
+            Answer::Cache(decision) => match (*decision, tee) {
+                (CacheDecision::Store, tee) => self.finish_storing(tee, core),
+                (CacheDecision::StoreAs(response), Some(tee)) => {
+                    let request = self.request(core);
+                    aside(core, &tee.cache, || tee.cache.store(&response, request));
+                }
+                (CacheDecision::DoNotStore | CacheDecision::StoreAs(_), _) => {
+                    if let Some(status) =
+                        self.measure().and_then(|transaction| transaction.cache_status.as_mut())
+                    {
+                        status.stored = false;
+                    }
+                }
+            },
+            _ => drop(tee),
+        }
+        Ok(Flow::Go(Step::Delivering(head)))
+    }
+}
