@@ -12,7 +12,8 @@ use support::judge::{Judge, accept, cancel, default};
 use support::{Ca, Certs, Gate, PATIENCE, Reply, Resource, Server, Tls, ca};
 use urlsession::{
     AuthenticationMethod, Certificate, Challenge, ChallengeDisposition, Configuration, Credential, DataTask,
-    Delegate, DelegateQueue, DownloadRequest, Error, ErrorKind, PinnedKeys, Request, Session, TaskEvent,
+    Delegate, DelegateQueue, DomainException, DownloadRequest, Error, ErrorKind, HstsStorage, PinnedKeys,
+    Request, Session, TaskEvent, TlsVersion, TransportSecurity,
 };
 
 const RUNNERS: [Runner; 2] = [Runner::Lender, Runner::Worker];
@@ -644,4 +645,43 @@ fn a_delegate_that_has_no_opinion_changes_nothing() {
     session.flush();
     assert!(!get(&session, &server.url("/")));
     assert_eq!(server.resumed_handshakes(), 1);
+}
+
+#[test]
+fn versions_for_hosts() {
+    let here = |_: &str| Ok(vec![IpAddr::from(Ipv4Addr::LOCALHOST)]);
+    let (old, both) = (serving(Tls::new().only_tls12()), serving(Tls::new()));
+    let newest = DomainException::new("example.test").minimum_tls_version(TlsVersion::Tls13);
+    let any = DomainException::new("localhost").minimum_tls_version(TlsVersion::Tls12);
+    for (minimum, elsewhere) in [(TlsVersion::Tls12, true), (TlsVersion::Tls13, false)] {
+        let policy = TransportSecurity::new().exception(newest.clone()).exception(any.clone());
+        let configuration = configuration().resolver(Arc::new(here)).tls_minimum_version(minimum);
+        let session = Session::new(configuration.transport_security(policy));
+        let load = |server: &Server, host: &str| session.data_task(server.url_of_host(host, "/")).wait();
+        let error = load(&old, "example.test").expect_err("too old");
+        assert_eq!(error.kind(), ErrorKind::SecureConnectionFailed);
+        assert!(error.to_string().contains("TLS 1.3"), "{error}");
+        assert_eq!(load(&both, "example.test").expect("a response").bytes(), "secret");
+        assert_eq!(load(&old, "localhost").expect("a response").bytes(), "secret");
+        assert_eq!(load(&old, "127.0.0.1").is_ok(), elsewhere);
+    }
+}
+
+#[test]
+fn a_server_by_exception_says_nothing_about_later_ones() {
+    let here = |_: &str| Ok(vec![IpAddr::from(Ipv4Addr::LOCALHOST)]);
+    for (certs, noted) in [(Certs::valid(), true), (Certs::self_signed(), false)] {
+        let server = Server::builder()
+            .tls(Tls::new().certs(certs))
+            .start(|_| Reply::ok("secret").header("Strict-Transport-Security", "max-age=60"));
+        let storage = HstsStorage::in_memory();
+        let configuration = configuration().resolver(Arc::new(here)).hsts_storage(storage.clone());
+        let builder = Session::builder().configuration(configuration);
+        let session = builder.delegate(Judge::of_session(accept)).build();
+        // RFC 6797, section 8.1: not over a connection with anything wrong.
+        for reused in [false, true] {
+            assert_eq!(get(&session, &server.url_of_host("example.test", "/")), reused);
+            assert_eq!(!storage.hosts().is_empty(), noted);
+        }
+    }
 }

@@ -250,12 +250,8 @@ impl Loader {
 /// What the TLS settings of a session are made from: its configuration.
 #[cfg(feature = "tls")]
 fn options(context: &Context) -> TlsOptions {
-    use crate::tls::{CryptoProvider, RootCertificates, TlsVersion};
+    use crate::tls::{CryptoProvider, RootCertificates};
     let properties = &context.configuration.tls;
-    let version = |version| match version {
-        TlsVersion::Tls12 => tls::TlsVersion::Tls12,
-        TlsVersion::Tls13 => tls::TlsVersion::Tls13,
-    };
     let der = |certificates: &[crate::tls::Certificate]| {
         certificates.iter().map(|certificate| certificate.as_rustls().clone()).collect::<Vec<_>>()
     };
@@ -283,5 +279,13 @@ fn options(context: &Context) -> TlsOptions {
         },
         alpn: vec![b"http/1.1".to_vec()],
         pins: properties.pins.clone(),
+    }
+}
+
+#[cfg(feature = "tls")]
+pub(super) fn version(version: crate::tls::TlsVersion) -> tls::TlsVersion {
+    match version {
+        crate::tls::TlsVersion::Tls12 => tls::TlsVersion::Tls12,
+        crate::tls::TlsVersion::Tls13 => tls::TlsVersion::Tls13,
     }
 }
