@@ -281,7 +281,7 @@ impl Connection {
 
     /// Whether the server is trusted only because somebody said so, whatever is wrong with its
     /// certificate. What it says counts for nothing beyond the exchange (RFC 6797, section 8.1).
-    #[allow(dead_code)]
+    #[cfg(feature = "tls")]
     pub(crate) fn is_overridden(&self) -> bool {
         self.exception.is_some()
     }

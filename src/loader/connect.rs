@@ -5,7 +5,7 @@ use crate::connection::dial::{Dial, DialStep};
 use crate::connection::idle::{Acquired, Permit, Ticket, Want};
 use crate::connection::resolve::Lookup;
 #[cfg(feature = "tls")]
-use crate::connection::tls::{self, TlsOptions};
+use crate::connection::tls::{self, Offer, TlsOptions};
 #[cfg(feature = "tls")]
 use crate::connection::transport::Securing;
 use crate::connection::transport::{Connection, ConnectionInfo};
@@ -121,7 +121,13 @@ impl Loader {
         }
         let (host, _) = self.host(core)?;
         let terms = self.terms(core)?;
-        let settings = core.context.tls.settings(terms, || options(&core.context))?;
+        let is_given = matches!(terms.offer, Offer::Given(_));
+        let settings = core.context.tls.settings(terms, || options(&core.context)).inspect_err(|_| {
+            // What is no good is not to get in the way of all that come after.
+            if is_given {
+                let _ = self.with_origin(core, |origin| core.context.tls.forget_identity(origin));
+            }
+        })?;
         connection.start_tls(&settings, &host)?;
         Ok(Flow::Go(Step::Handshake(connection, permit, Interest::READ)))
     }
@@ -244,12 +250,8 @@ impl Loader {
 /// What the TLS settings of a session are made from: its configuration.
 #[cfg(feature = "tls")]
 fn options(context: &Context) -> TlsOptions {
-    use crate::tls::{CryptoProvider, RootCertificates, TlsVersion};
+    use crate::tls::{CryptoProvider, RootCertificates};
     let properties = &context.configuration.tls;
-    let version = |version| match version {
-        TlsVersion::Tls12 => tls::TlsVersion::Tls12,
-        TlsVersion::Tls13 => tls::TlsVersion::Tls13,
-    };
     let der = |certificates: &[crate::tls::Certificate]| {
         certificates.iter().map(|certificate| certificate.as_rustls().clone()).collect::<Vec<_>>()
     };
@@ -277,5 +279,13 @@ fn options(context: &Context) -> TlsOptions {
         },
         alpn: vec![b"http/1.1".to_vec()],
         pins: properties.pins.clone(),
+    }
+}
+
+#[cfg(feature = "tls")]
+pub(super) fn version(version: crate::tls::TlsVersion) -> tls::TlsVersion {
+    match version {
+        crate::tls::TlsVersion::Tls12 => tls::TlsVersion::Tls12,
+        crate::tls::TlsVersion::Tls13 => tls::TlsVersion::Tls13,
     }
 }

@@ -69,8 +69,9 @@ pub(super) fn make_secure(url: &mut Url, core: &TaskCore) {
 /// Whether the peer's certificate was accepted although it was not found good: who is at the other end is not known
 /// then (RFC 6797 section 8.1).
 #[cfg(feature = "tls")]
-fn trust_was_overridden(_: &Exchange, core: &TaskCore) -> bool {
-    core.context.configuration.get_danger_accept_invalid_certificates()
+fn trust_was_overridden(exchange: &Exchange, core: &TaskCore) -> bool {
+    exchange.connection().is_overridden()
+        || core.context.configuration.get_danger_accept_invalid_certificates()
 }
 
 #[cfg(not(feature = "tls"))]

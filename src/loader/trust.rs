@@ -10,6 +10,7 @@
 //! connection began cannot be shown on it any more: it is given up and dialled again. The one that
 //! takes its place is not asked about again if the server shows the same.
 
+use super::connect::version;
 use super::{Answer, Flow, Loader, Pause, Step};
 use crate::challenge::{AuthenticationMethod, Challenge, ChallengeDisposition, Credential, ProtectionSpace};
 use crate::connection::idle::Permit;
@@ -62,7 +63,11 @@ impl Loader {
             Some(offer) => offer,
             None => self.with_origin(core, |origin| core.context.tls.offer(origin))?,
         };
-        Ok(Terms { offer, judge, ..Terms::default() })
+        let policy = &core.context.configuration.transport_security;
+        let policy = self.request(core).check()?.host().map(|host| policy.policy_for(&host));
+        // Forward secrecy is what every suite has that is offered, whether it is required or not.
+        let minimum = policy.and_then(|policy| policy.minimum_tls_version).map(version);
+        Ok(Terms { minimum, offer, judge })
     }
 
     /// The server shows its certificates, and somebody is to judge them.

@@ -37,6 +37,8 @@ mod worker;
 
 #[cfg(feature = "tls")]
 pub mod harness;
+#[cfg(feature = "tls")]
+pub mod judge;
 pub mod process;
 pub mod script;
 pub mod tool;
