@@ -8,9 +8,10 @@ import { createRequire } from 'node:module'
 import path from 'node:path'
 import { pathToFileURL } from 'node:url'
 
-// Our session, in a process of its own that is spoken to line by line (src/main.rs).
-export function urlsession (program, log) {
-  const child = spawn(program, [], { stdio: ['pipe', 'pipe', 'inherit'] })
+// Our session, in a process of its own that is spoken to line by line (src/main.rs). Its cache is in memory,
+// or in a directory.
+export function urlsession (program, cache, log) {
+  const child = spawn(program, cache === undefined ? [] : [cache], { stdio: ['pipe', 'pipe', 'inherit'] })
   const waiting = new Map()
   let last = 0
   let over = null

@@ -1,8 +1,8 @@
 // Runs the tests of the npm package http-cache-tests against a client, as a browser would (that is what
 // the package calls a private cache), and counts as the package's own pages do.
 //
-//   node runner.mjs PACKAGE --client urlsession --program CLIENT [--results FILE] [--id TEST]... [--suite SUITE]...
-//                           [--require KIND=NUMBER]...
+//   node runner.mjs PACKAGE --client urlsession --program CLIENT [--disk] [--results FILE]
+//                           [--id TEST]... [--suite SUITE]... [--require KIND=NUMBER]...
 //
 // PACKAGE is the directory of the unpacked package. With --id or --suite only these tests run, and
 // everything that is sent and received is shown.
@@ -51,15 +51,20 @@ for (const id of options.suite) {
 }
 if (chosen) selected.forEach(suite => suite.tests.forEach(test => { test.dump = true }))
 
+const scratch = fs.mkdtempSync(path.join(os.tmpdir(), 'http-cache-tests.'))
+process.on('exit', () => fs.rmSync(scratch, { recursive: true, force: true }))
 const client = await connect(options.client)
 const server = await serve()
 let results
+// All of them take 10 seconds.
+const limit = setTimeout(() => die('no end after two minutes: a request has no answer'), 120_000)
 try {
   // One after the other when somebody reads along.
   await runTests(selected, client.fetch, true, server.base, chosen ? 1 : 100)
   results = getResults()
   await client.close()
 } finally {
+  clearTimeout(limit)
   server.stop()
 }
 process.exitCode = report() ? 0 : 1
@@ -71,6 +76,7 @@ function commandLine () {
       options: {
         client: { type: 'string', default: 'urlsession' },
         program: { type: 'string' },
+        disk: { type: 'boolean', default: false },
         undici: { type: 'string' },
         results: { type: 'string' },
         id: { type: 'string', multiple: true, default: [] },
@@ -90,7 +96,7 @@ function die (message) {
 
 function connect (name) {
   switch (name) {
-    case 'urlsession': return clients.urlsession(options.program, chosen)
+    case 'urlsession': return clients.urlsession(options.program, options.disk ? path.join(scratch, 'cache') : undefined, chosen)
     case 'node': return clients.node()
     case 'undici': return clients.undici(options.undici)
     default: return die(`no client is called ${name}`)
@@ -99,14 +105,9 @@ function connect (name) {
 
 // The package's server, unchanged, in a process of its own.
 async function serve () {
-  const scratch = fs.mkdtempSync(path.join(os.tmpdir(), 'http-cache-tests.'))
   const env = { ...process.env, npm_config_protocol: 'http', npm_config_port: '0', npm_config_pidfile: path.join(scratch, 'pid') }
   const child = spawn(process.execPath, ['--require', path.join(here, 'loopback.cjs'), 'server/server.mjs'],
     { cwd: directory, env, stdio: ['pipe', 'pipe', 'inherit'] })
-  const stop = () => {
-    child.kill()
-    fs.rmSync(scratch, { recursive: true, force: true })
-  }
   const lines = createInterface({ input: child.stdout })
   const base = await new Promise((resolve, reject) => {
     child.on('error', reject)
@@ -117,7 +118,7 @@ async function serve () {
       else if (chosen || !line.startsWith('SERVER WARNING')) console.log(line)
     })
   })
-  return { base, stop }
+  return { base, stop: () => child.kill() }
 }
 
 // Says what came of it. Whether that is enough.

@@ -11,6 +11,8 @@
 //! Headers and the request's body are text in which each character is one byte (Latin-1), so that
 //! whatever a server sends comes through; the response's body is base64. All requests are in flight
 //! at once. The program ends when standard input does and every request has its answer.
+//!
+//! The session's cache is in memory, or in the directory that is the only argument.
 
 mod wire;
 
@@ -18,14 +20,25 @@ use std::io::{self, BufRead, Write};
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use urlsession::{
-    Bytes, Configuration, DataTask, Delegate, RedirectDecision, Request, ResourceFetchType, Response,
-    ResponseHead, Result, Session, TaskEvent,
+    Bytes, Cache, CachePolicy, Configuration, DataTask, Delegate, RedirectDecision, Request,
+    ResourceFetchType, Response, ResponseHead, Result, Session, TaskEvent,
 };
-use wire::{Answer, Order, Redirect, base64, from_latin1, to_latin1};
+use wire::{Answer, Mode, Order, Redirect, base64, from_latin1, to_latin1};
+
+/// The cache has room for everything.
+const CAPACITY: u64 = 64 << 20;
 
 fn main() -> ExitCode {
     env_logger::init();
-    let session = Session::new(Configuration::ephemeral());
+    let cache = match std::env::args_os().nth(1) {
+        None => Ok(Cache::in_memory(CAPACITY)),
+        // What is asked for is to come from there, and not from memory.
+        Some(directory) => Cache::in_directory(directory, 0, CAPACITY),
+    };
+    let session = match cache {
+        Ok(cache) => Session::new(Configuration::ephemeral().cache(cache)),
+        Err(error) => return failed(&error.to_string()),
+    };
     let (answers, ended) = channel();
     let writer = std::thread::spawn(move || write(&ended));
     for line in io::stdin().lock().lines() {
@@ -53,7 +66,7 @@ fn failed(message: &str) -> ExitCode {
 }
 
 fn start(session: &Session, order: Order, answers: Sender<Answer>) {
-    let mut request = Request::new(&order.method, order.url.as_str());
+    let mut request = Request::new(&order.method, order.url.as_str()).cache_policy(policy(order.cache));
     for (name, value) in &order.headers {
         request = request.add_header(name, from_latin1(value).as_slice());
     }
@@ -70,6 +83,18 @@ fn start(session: &Session, order: Order, answers: Sender<Answer>) {
         let _ = answers.send(answer(id, &same, result));
     })
     .resume();
+}
+
+/// What the library calls it.
+fn policy(mode: Mode) -> CachePolicy {
+    match mode {
+        Mode::Default => CachePolicy::UseProtocol,
+        // Whether the answer is stored is for its headers to say.
+        Mode::NoStore | Mode::Reload => CachePolicy::ReloadIgnoringLocal,
+        Mode::NoCache => CachePolicy::ReloadRevalidating,
+        Mode::ForceCache => CachePolicy::ReturnCacheElseLoad,
+        Mode::OnlyIfCached => CachePolicy::ReturnCacheDontLoad,
+    }
 }
 
 fn answer(id: u64, task: &DataTask, result: Result<Response<Bytes>>) -> Answer {

@@ -18,9 +18,31 @@ pub struct Order {
     pub headers: Vec<(String, String)>,
     /// The body, a byte a character.
     pub body: Option<String>,
+    /// How the cache is used.
+    #[serde(default)]
+    pub cache: Mode,
     /// What is done about redirects.
     #[serde(default)]
     pub redirect: Redirect,
+}
+
+/// What the Fetch standard calls the cache mode.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// As HTTP has it.
+    #[default]
+    Default,
+    /// Not at all.
+    NoStore,
+    /// What is there is not looked at, but replaced.
+    Reload,
+    /// What is there is validated first.
+    NoCache,
+    /// What is there is taken, however old it is.
+    ForceCache,
+    /// Nothing else is taken.
+    OnlyIfCached,
 }
 
 /// What the Fetch standard calls the redirect mode.
