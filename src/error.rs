@@ -65,6 +65,11 @@ kinds! {
     RedirectToNonExistentLocation = -1010,
     /// The server answered something else than was asked for. `NSURLErrorBadServerResponse`.
     BadServerResponse = -1011,
+    /// Who was to authenticate did not want to. `NSURLErrorUserCancelledAuthentication`.
+    UserCancelledAuthentication = -1012,
+    /// What it takes to authenticate is missing or of no use, or the server did not prove who it is.
+    /// `NSURLErrorUserAuthenticationRequired`.
+    UserAuthenticationRequired = -1013,
     /// The connection was closed with nothing of a body that was announced.
     /// `NSURLErrorZeroByteResource`.
     ZeroByteResource = -1014,

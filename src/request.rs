@@ -5,6 +5,7 @@ mod cookies;
 mod target;
 
 use crate::body::{Body, Multipart};
+use crate::challenge::Credential;
 use crate::error::{Error, ErrorKind, Result, redacted};
 use crate::header::{self, quoted};
 use crate::proto::auth::{basic, bearer};
@@ -61,6 +62,7 @@ pub struct Request {
     pub(crate) verify_digest: bool,
     pub(crate) cache_policy: Option<CachePolicy>,
     pub(crate) resumable_upload: bool,
+    pub(crate) credential: Option<Credential>,
     pub(crate) handle_cookies: bool,
     pub(crate) main_document_url: Option<Url>,
     pub(crate) allow_cleartext: bool,
@@ -108,6 +110,7 @@ impl Request {
             verify_digest: false,
             cache_policy: None,
             resumable_upload: false,
+            credential: None,
             handle_cookies: true,
             main_document_url: None,
             allow_cleartext: false,
@@ -245,6 +248,23 @@ impl Request {
     /// ```
     pub fn basic_auth(self, user: impl AsRef<str>, password: impl AsRef<str>) -> Self {
         self.authorization(basic::authorization(user.as_ref(), password.as_ref()))
+    }
+
+    /// Sets what is answered to a server that asks who we are, by whatever method it asks, unless the
+    /// delegate knows better. It is for the origin of the request, and not for those that redirects lead
+    /// to. Nothing is sent unasked, other than with [`basic_auth`](Request::basic_auth) and with
+    /// credentials in the URL.
+    ///
+    /// ```
+    /// use urlsession::{Credential, Persistence, Request};
+    ///
+    /// let credential = Credential::new("me", "secret", Persistence::ForSession);
+    /// let request = Request::get("https://example.com/private").credential(credential);
+    /// assert!(request.get_header("authorization").is_none());
+    /// ```
+    pub fn credential(mut self, credential: impl Into<Option<Credential>>) -> Self {
+        self.credential = credential.into();
+        self
     }
 
     /// Sets the body. `httpBody`. No `Content-Type` is added to it.

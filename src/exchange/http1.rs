@@ -378,6 +378,17 @@ impl Exchange {
         }
     }
 
+    /// The exchange is over, and the next one has to go over the same connection. `None` if it cannot.
+    pub(crate) fn into_connection(mut self) -> Option<(Box<Connection>, Permit)> {
+        let complete = self.is_done() && self.complete;
+        if !(complete && self.persistent && self.connection.is_reusable()) {
+            return None;
+        }
+        self.connection.midway = false;
+        self.connection.exchanges += 1;
+        Some((self.connection, self.permit))
+    }
+
     /// The exchange is over. Its connection goes to the next one, if it may.
     pub(crate) fn finish(mut self, now: Instant) {
         let complete = self.is_done() && self.complete;

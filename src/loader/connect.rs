@@ -23,6 +23,13 @@ use std::time::Instant;
 impl Loader {
     pub(super) fn acquire(&mut self, ticket: Option<Ticket>, core: &Arc<TaskCore>) -> Result<Flow> {
         self.uninterruptible(core);
+        if let Some((connection, permit)) = self.authentication.as_mut().and_then(|state| state.bound.take())
+        {
+            if let Some(transaction) = self.measure() {
+                transaction.is_reused_connection = true;
+            }
+            return self.begin_exchange(connection, permit, core);
+        }
         let want = self.want(core);
         let waker = || core.waker();
         let acquired = match ticket {

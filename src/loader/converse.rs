@@ -261,7 +261,8 @@ impl Loader {
         }
         let version = head.version;
         let status = head.status;
-        let persistent = exchange.persistent && persistence == Persistence::KeepAlive;
+        let shared = self.authentication.is_none() || self.authenticated(status, &head.headers, core)?;
+        let persistent = exchange.persistent && persistence == Persistence::KeepAlive && shared;
         exchange.begin_body(body, persistent);
         exchange.take_received();
         let head = self.response_head(head, Some(body), core)?;

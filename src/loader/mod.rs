@@ -3,7 +3,7 @@
 //! ```text
 //! prepare ─▶ acquire ─▶ resolve ─▶ dial ─▶ handshake ─▶ converse ─▶ respond ─▶ body ─▶ finish
 //!    ▲          └──────── a kept-alive connection ────────▲  │          │        │
-//!    └──────────────── redirect, or a retry on a fresh connection ◀─────┘        └▶ a reader takes it
+//!    └──────────────── redirect, challenge, or a retry afresh ◀─────┘        └▶ a reader takes it
 //! ```
 //!
 //! What is stored in the cache, and may be used, goes from prepare straight to respond (`caching.rs`), and so
@@ -13,6 +13,7 @@
 //! group of them. What a step needs to wait for it says, and is called again.
 
 mod authentication;
+mod authorization;
 mod body;
 mod caching;
 mod clock;
@@ -52,6 +53,8 @@ use crate::response::{Content, Response};
 use crate::sync::{Arc, Mutex, lock};
 use crate::sys::{Interest, Socket};
 use crate::task::core::{Advance, Events, Mode, Outcome, ReadStep, TaskCore, Work};
+use authentication::Authentication;
+use authorization::Offered;
 use caching::{Caching, Found};
 use clock::Clock;
 use download::Downloading;
@@ -82,6 +85,8 @@ pub(crate) struct Loader {
     route: Route,
     caching: Caching,
     upload: Option<Box<Uploading>>,
+    /// Who the task is to the servers that ask.
+    authentication: Option<Box<Authentication>>,
     /// The part of a download that its connection brings, if there are several.
     segment: Option<Box<Segment>>,
     /// Until the connection is there.
@@ -113,6 +118,10 @@ enum Step {
     #[cfg(feature = "tls")]
     Asking(Box<trust::Asking>),
     Converse(Box<Exchange>, Interest),
+    /// The delegate is asked who we are.
+    Challenged(Incoming, Arc<ResponseHead>, Box<Offered>),
+    /// The rest of a response that does not count is received, to send the next request after it.
+    Draining(Incoming),
     /// The delegate is asked about a redirect.
     Redirecting(Incoming, Arc<ResponseHead>, Box<Request>),
     /// The delegate is asked about the response.
@@ -182,6 +191,7 @@ impl Loader {
             route: Route::Network,
             caching: Caching::default(),
             upload: None,
+            authentication: None,
             segment: None,
             #[cfg(feature = "tls")]
             decided: None,
@@ -263,6 +273,8 @@ impl Loader {
             #[cfg(feature = "tls")]
             Step::Asking(asking) => self.asking(asking, core),
             Step::Converse(exchange, _) => self.converse(exchange, core, mode),
+            Step::Challenged(incoming, head, offer) => self.challenged(incoming, head, offer, core),
+            Step::Draining(incoming) => self.drain_to_keep(incoming, core, mode),
             Step::Redirecting(incoming, head, request) => self.redirecting(incoming, head, request, core),
             Step::Responding(receiving) => self.responding(receiving, core),
             Step::Body(receiving) => self.body(receiving, core, mode),
@@ -391,6 +403,11 @@ impl Work for Loader {
             #[cfg(feature = "tls")]
             Step::Handshake(connection, _, interest) => each(connection.socket(), *interest),
             Step::Converse(exchange, interest) => each(exchange.connection().socket(), *interest),
+            Step::Draining(incoming) => {
+                if let Some((socket, interest)) = incoming.source() {
+                    each(socket, interest);
+                }
+            }
             Step::Body(receiving) => {
                 if let Some((socket, interest)) = receiving.incoming.source() {
                     each(socket, interest);

@@ -4,20 +4,17 @@ use super::{Flow, Loader, Step};
 use crate::body::Source;
 use crate::connection::idle::{Origin, Want};
 use crate::error::{Error, ErrorKind, Result, redacted};
-use crate::head::percent_decoded;
 use crate::local;
 use crate::metrics::{ResourceFetchType, TransactionMetrics};
-use crate::proto::auth::basic;
 use crate::proto::http1::framing::Persistence;
 use crate::proto::http1::request::{BodyLength, TargetForm, encode_head};
 use crate::protocol::{self, Protocol};
-use crate::request::Request;
 use crate::sync::Arc;
 use crate::task::core::{Mode, TaskCore};
-use http::header::{AUTHORIZATION, EXPECT};
+use http::header::EXPECT;
 use http::{HeaderMap, HeaderValue};
 use std::borrow::Cow;
-use url::{Position, Url};
+use url::Position;
 
 /// Who loads it.
 pub(super) enum Route {
@@ -111,7 +108,8 @@ impl Loader {
     }
 
     /// The head as it goes on the wire, and whether the connection may persist after it.
-    pub(super) fn encode(&self, core: &Arc<TaskCore>, body: &Source) -> Result<(Vec<u8>, bool)> {
+    pub(super) fn encode(&mut self, core: &Arc<TaskCore>, body: &Source) -> Result<(Vec<u8>, bool)> {
+        let authorization = self.authorize(core)?;
         let request = self.request(core);
         let url = request.check()?;
         let length = match body.len() {
@@ -125,6 +123,9 @@ impl Loader {
             encode_head(head, request.get_method(), url, headers, defaults, length, TargetForm::Origin)
         };
         let mut headers = self.headers(core, body.len())?;
+        if !authorization.is_nothing() {
+            authorization.add_to(headers.to_mut())?;
+        }
         if self.has_cache_headers(core) {
             self.cache_headers(headers.to_mut(), core)?;
         }
@@ -133,20 +134,16 @@ impl Loader {
     }
 
     /// The headers of the request, with what the loader adds, and without the session's. `length` is that
-    /// of the body, if it is known.
+    /// of the body, if it is known. What it says about who we are is not among them, unless the user set it.
     pub(super) fn headers<'a>(
         &'a self,
         core: &'a TaskCore,
         length: Option<u64>,
     ) -> Result<Cow<'a, HeaderMap>> {
         let request = self.request(core);
-        let authorization = url_credentials(request, request.well_formed()?)?;
         let expect =
             request.expect_continue && !request.get_body().is_absent() && !self.retries.without_expect;
         let mut headers = Cow::Borrowed(request.get_headers());
-        if let Some(value) = authorization {
-            crate::header::insert(headers.to_mut(), AUTHORIZATION, value)?;
-        }
         if expect {
             crate::header::insert(headers.to_mut(), EXPECT, HeaderValue::from_static("100-continue"))?;
         }
@@ -162,16 +159,4 @@ impl Loader {
         self.add_cookies(request, &mut headers, core)?;
         Ok(headers)
     }
-}
-
-/// Basic credentials of the URL, which are not sent in the request line (RFC 3986, section 3.2.1).
-pub(super) fn url_credentials(request: &Request, url: &Url) -> Result<Option<HeaderValue>> {
-    if (url.username().is_empty() && url.password().is_none())
-        || request.get_headers().contains_key(AUTHORIZATION)
-    {
-        return Ok(None);
-    }
-    let decode = |text| String::from_utf8_lossy(&percent_decoded(text)).into_owned();
-    let value = basic::authorization(&decode(url.username()), &decode(url.password().unwrap_or_default()))?;
-    Ok(Some(value))
 }

@@ -1,9 +1,9 @@
 //! Redirects: whether to follow, with the delegate's say, and the change to the next request.
 
+use super::authorization::url_authorization;
 use super::caching::Tee;
 use super::incoming::Incoming;
 use super::local::check_redirect;
-use super::prepare::url_credentials;
 use super::security::make_secure;
 use super::{Answer, Flow, Loader, Pause, Step};
 use crate::body::Body;
@@ -16,8 +16,8 @@ use crate::request::Request;
 use crate::sync::Arc;
 use crate::sys::Patience;
 use crate::task::core::TaskCore;
-use http::HeaderValue;
 use http::header::AUTHORIZATION;
+use http::{HeaderValue, StatusCode};
 use std::time::Instant;
 use url::Url;
 
@@ -45,6 +45,9 @@ impl Loader {
         head: ResponseHead,
         core: &Arc<TaskCore>,
     ) -> Result<Flow> {
+        if head.status == StatusCode::UNAUTHORIZED && matches!(incoming, Incoming::Http1(_)) {
+            return self.unauthorized(incoming, head, core);
+        }
         // Nobody is asked about a redirect of a part: the delegate knows the task's own connection only.
         if !head.status.is_redirection() || self.segment.is_some() {
             return self.begin_response(incoming, head, core);
@@ -67,7 +70,7 @@ impl Loader {
         };
         let own = match same_origin(asked.url, &new.url) && !has_credentials(&new.url) && !rules.strip_always
         {
-            true => url_credentials(request, asked.url)?,
+            true => url_authorization(request, asked.url)?,
             false => None,
         };
         let proposed = proposed(request, *new, own)?;

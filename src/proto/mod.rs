@@ -1,7 +1,5 @@
 //! Rules without I/O, threads or clocks: what goes on the wire and what it means.
 
-// Until the loader goes through rounds of challenges.
-#[allow(dead_code)]
 pub(crate) mod auth;
 pub(crate) mod caching;
 pub(crate) mod coding;

@@ -5,7 +5,7 @@ use crate::body::{Body, Section, Source};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::http1::Exchange;
 use crate::header;
-use crate::loader::prepare::url_credentials;
+use crate::loader::authorization::url_authorization;
 use crate::loader::upload::host;
 use crate::proto::redirect::same_origin;
 use crate::proto::resumable_upload::{
@@ -159,7 +159,7 @@ impl Uploading {
         let from = self.request.check()?;
         let mut headers = headers_for_resource(self.request.get_headers(), from, &url);
         if same_origin(from, &url) {
-            if let Some(value) = url_credentials(&self.request, from)? {
+            if let Some(value) = url_authorization(&self.request, from)? {
                 header::insert(&mut headers, AUTHORIZATION, value)?;
             }
         }
