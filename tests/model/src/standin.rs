@@ -71,7 +71,10 @@ pub(crate) mod transport {
     }
 
     #[derive(Clone, Copy, Debug, Default)]
-    pub(crate) struct Asker;
+    pub(crate) struct Asker {
+        pub(crate) task: u64,
+        pub(crate) has_own_delegate: bool,
+    }
 
     /// A connection that knows when it was made and whether its peer is there.
     pub(crate) struct Connection {

@@ -2,14 +2,14 @@
 //! from before a flush.
 
 use crate::connection::idle::{Acquired, Origin, Origins, Permit, Want};
-use crate::connection::transport::Connection;
+use crate::connection::transport::{Asker, Connection};
 use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Arc, Instant, Mutex, lock, pick, thread};
 use std::task::{Wake, Waker};
 use std::time::Duration;
 
 fn want(priority: f32) -> Want {
-    Want { priority, certain: false, fresh: false, now: Instant::now() }
+    Want { priority, certain: false, fresh: false, now: Instant::now(), asker: Asker::default() }
 }
 
 struct World {
