@@ -146,7 +146,7 @@ fn resolving_its_host() {
             .delegate(recorder.clone())
             .build();
         let server = transport.builder().start(|_| Reply::ok("x"));
-        let task = session.data_task(server.url_of_host("gated.test", "/"));
+        let task = session.data_task(server.url_of_host("gated.internal", "/"));
         let running = runner.start(&task);
         gate.wait_until_reached();
         task.cancel();

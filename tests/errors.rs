@@ -131,21 +131,21 @@ fn configurations_that_are_none() {
 #[test]
 fn names_that_do_not_resolve() {
     let with = |resolve: fn(&str) -> io::Result<Vec<IpAddr>>| {
-        error_with(Configuration::ephemeral().resolver(Arc::new(resolve)), "http://name.example.test/")
+        error_with(Configuration::ephemeral().resolver(Arc::new(resolve)), "http://name.example.internal/")
     };
     let error = with(|_| Err(io::ErrorKind::NotFound.into()));
-    says(&error, CannotFindHost, &["resolving name.example.test"]);
+    says(&error, CannotFindHost, &["resolving name.example.internal"]);
     assert!(error.is_connect());
-    says(&with(|_| Ok(Vec::new())), CannotFindHost, &["name.example.test", "no address"]);
+    says(&with(|_| Ok(Vec::new())), CannotFindHost, &["name.example.internal", "no address"]);
     let error = with(|_| Err(io::Error::other("the cat has it")));
-    says(&error, DnsLookupFailed, &["name.example.test", "the cat has it"]);
+    says(&error, DnsLookupFailed, &["name.example.internal", "the cat has it"]);
     assert!(error.source().is_some());
     says(&with(|_| panic!("a resolver of a test that panics")), DnsLookupFailed, &["panicked"]);
     // A machine without a network cannot know that there is none of this name (RFC 2606).
-    let error = error_of("http://nonexistent.invalid/");
+    let error = error_of("https://nonexistent.invalid/");
     assert!([CannotFindHost, DnsLookupFailed].contains(&error.kind()), "{error}");
     assert!(error.to_string().contains("nonexistent.invalid"), "{error}");
-    let long = format!("http://{}/", vec!["x".repeat(60); 5].join("."));
+    let long = format!("https://{}/", vec!["x".repeat(60); 5].join("."));
     says(&error_of(&long), CannotFindHost, &["304 bytes"]);
 }
 
@@ -161,12 +161,12 @@ fn the_resolver_is_asked_for_names_only() {
         }
     };
     let session = Session::new(configuration_for(&server).resolver(Arc::new(resolver)));
-    for host in ["127.0.0.1", "localhost", "Bücher.Example.TEST", "bücher.example.test"] {
+    for host in ["127.0.0.1", "localhost", "Bücher.Example.INTERNAL", "bücher.example.internal"] {
         session.data_task(server.url_of_host(host, "/")).wait().expect(host);
         session.data_task(server.url_of_host(host, "/")).wait().expect(host);
     }
     let asked = asked.lock().unwrap().clone();
-    assert!(asked.iter().all(|host| host == "xn--bcher-kva.example.test"), "{asked:?}");
+    assert!(asked.iter().all(|host| host == "xn--bcher-kva.example.internal"), "{asked:?}");
     assert_eq!(asked.len(), 1, "{asked:?}");
 }
 
@@ -185,10 +185,10 @@ fn connections_that_are_refused() {
     let configuration = Configuration::ephemeral().resolver(Arc::new(two));
     for way in WAYS {
         let session = Session::new(configuration.clone());
-        result_by(way, &session.data_task(server.url_of_host("two.example.test", "/"))).unwrap();
+        result_by(way, &session.data_task(server.url_of_host("two.example.internal", "/"))).unwrap();
     }
-    let url = format!("http://two.example.test:{}/", refused.addr().port());
-    says(&error_with(configuration, url), CannotConnectToHost, &["two.example.test", "refused"]);
+    let url = format!("http://two.example.internal:{}/", refused.addr().port());
+    says(&error_with(configuration, url), CannotConnectToHost, &["two.example.internal", "refused"]);
 }
 
 #[test]

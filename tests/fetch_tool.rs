@@ -381,7 +381,7 @@ fn what_goes_wrong_has_the_code_of_curl() {
         (&["http://[::1/"][..], 3),
         (&[""], 3),
         (&["-H", "a b: c", "http://127.0.0.1/"], 3),
-        (&["http://a..b/"], 6),
+        (&["http://a..local/"], 6),
         (&["gopher://127.0.0.1/"], 1),
         (&["-o", "/nonexistent/x", "http://127.0.0.1:1/"], 7),
     ] {

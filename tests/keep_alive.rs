@@ -353,7 +353,7 @@ fn the_limit_is_one_of_each_host() {
     let session =
         Session::new(configuration_for(&server).maximum_connections_per_host(1).resolver(Arc::new(here)));
     let tasks: Vec<DataTask> = (0..3)
-        .map(|number| session.data_task(server.url_of_host(&format!("h{number}.example.test"), "/")))
+        .map(|number| session.data_task(server.url_of_host(&format!("h{number}.example.internal"), "/")))
         .collect();
     tasks.iter().for_each(DataTask::resume);
     // All of them at a time, or nobody would come.

@@ -151,7 +151,7 @@ fn an_abandoned_lookup_leaves_nothing_once_it_ends() {
         Ok(vec![IpAddr::from(Ipv4Addr::LOCALHOST)])
     };
     let session = Session::new(configuration().resolver(Arc::new(resolver)));
-    let tasks: Vec<_> = (0..50).map(|n| session.data_task(format!("http://host{n}.test:1/"))).collect();
+    let tasks: Vec<_> = (0..50).map(|n| session.data_task(format!("http://host{n}.internal:1/"))).collect();
     tasks.iter().for_each(|task| task.resume());
     gate.wait_until_reached_by(8, PATIENCE);
     session.invalidate_and_cancel();

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use support::{Client, Received, Reply, Server, configuration_for, every_way, over_both, pattern};
 use urlsession::{
     Configuration, Delegate, Error, ErrorKind, RedirectDecision, Request, ResponseHead, Session, TaskEvent,
+    TransportSecurity,
 };
 
 /// Answers `/status?target` with that redirect, and everything else with what the request was.
@@ -18,9 +19,11 @@ fn redirector(request: &Received) -> Reply {
     }
 }
 
-/// Every name is this machine.
+/// Every name is this machine, and may be asked in cleartext.
 fn everywhere_here(server: &Server) -> Configuration {
-    configuration_for(server).resolver(Arc::new(|_: &str| Ok(vec![IpAddr::from(Ipv4Addr::LOCALHOST)])))
+    configuration_for(server)
+        .resolver(Arc::new(|_: &str| Ok(vec![IpAddr::from(Ipv4Addr::LOCALHOST)])))
+        .transport_security(TransportSecurity::new().allow_cleartext(true))
 }
 
 #[test]

@@ -94,9 +94,9 @@ fn the_host() {
     for (host, said) in [
         ("127.0.0.1", "127.0.0.1"),
         ("localhost", "localhost"),
-        ("Example.TEST", "example.test"),
-        ("bücher.example.test", "xn--bcher-kva.example.test"),
-        ("user:pass@example.test", "example.test"),
+        ("Example.INTERNAL", "example.internal"),
+        ("bücher.example.internal", "xn--bcher-kva.example.internal"),
+        ("user:pass@example.internal", "example.internal"),
         ("0x7f.1", "127.0.0.1"),
     ] {
         let request = sent(&server, configuration(), server.url_of_host(host, "/"));

@@ -58,12 +58,12 @@ fn resolving() {
         let gate = Gate::new();
         let server = transport.builder().start(|_| Reply::ok("x"));
         let session = Session::new(stalling(configuration()).resolver(gated_resolver(&gate)));
-        let url = server.url_of_host("gated.test", "/");
+        let url = server.url_of_host("gated.internal", "/");
         let error = times_out(
             runner,
             &session.data_task(url.as_str()),
             ENOUGH,
-            &["resolving", "gated.test", "request timeout"],
+            &["resolving", "gated.internal", "request timeout"],
         );
         assert!(error.response().is_none());
         gate.open();
@@ -283,7 +283,7 @@ fn connecting_has_a_limit_of_its_own() {
         let is_tls = transport == support::harness::Transport::Tls;
         let server = transport.builder().stall_handshake(&gate).start(|_| Reply::ok("x"));
         let session = Session::new(configuration().connect_timeout(ENOUGH).resolver(gated_resolver(&gate)));
-        let url = server.url_of_host("gated.test", "/");
+        let url = server.url_of_host("gated.internal", "/");
         times_out(runner, &session.data_task(url.as_str()), ENOUGH, &["resolving", "connect timeout"]);
         if is_tls {
             times_out(

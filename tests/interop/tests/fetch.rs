@@ -120,7 +120,7 @@ fn failures_have_the_exit_codes_of_curl() {
     assert_eq!(code(&["-s", "-S", "gopher://localhost/"]), 1);
     assert_eq!(code(&["-s", "-S", "--no-such-option"]), 2);
     assert_eq!(code(&["-s", "-S", "http://"]), 3);
-    assert_eq!(code(&["-s", "-S", "http://no-such-host.invalid/"]), 6);
+    assert_eq!(code(&["-s", "-S", "https://no-such-host.invalid/"]), 6);
     assert_eq!(code(&["-s", "-S", "http://127.0.0.1:1/"]), 7);
     assert_eq!(code(&["-s", "-S", &url("NGINX", "/redirect/loop")]), 47);
     assert_eq!(code(&["-s", "-S", "-o", "/no/such/directory/x", &url("NGINX", "/hello")]), 23);
