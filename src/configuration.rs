@@ -18,7 +18,7 @@ use crate::proto::transport_security::policy::TransportSecurity;
 use crate::protocol::Protocol;
 use crate::resolver::Resolver;
 use crate::retry::RetryPolicy;
-use crate::storage::{Cache, Choice, CookieAcceptPolicy, CookieStorage, HstsStorage};
+use crate::storage::{Cache, Choice, CookieAcceptPolicy, CookieStorage, CredentialStorage, HstsStorage};
 #[cfg(feature = "tls")]
 use crate::tls::{Certificate, CryptoProvider, Identity, RootCertificates, TlsVersion};
 #[cfg(feature = "tls")]
@@ -88,6 +88,7 @@ pub struct Configuration {
     pub(crate) resolver: Option<Arc<dyn Resolver>>,
     protocols: Vec<Arc<dyn Protocol>>,
     authentication_schemes: Vec<Arc<dyn AuthenticationScheme>>,
+    pub(crate) credential_storage: Choice<CredentialStorage>,
     #[cfg(feature = "tls")]
     pub(crate) tls: TlsProperties,
     /// The first thing that was wrong.
@@ -151,6 +152,7 @@ impl Default for Configuration {
             resolver: None,
             protocols: Vec::new(),
             authentication_schemes: Vec::new(),
+            credential_storage: Choice::Automatic,
             #[cfg(feature = "tls")]
             tls: TlsProperties {
                 minimum_version: TlsVersion::Tls12,
@@ -560,7 +562,8 @@ impl fmt::Debug for Configuration {
             .field("transport_security", &self.transport_security)
             .field("resolver", &self.resolver)
             .field("protocols", &self.protocols.len())
-            .field("authentication_schemes", &self.authentication_schemes.len());
+            .field("authentication_schemes", &self.authentication_schemes.len())
+            .field("credential_storage", &self.credential_storage);
         #[cfg(feature = "tls")]
         shown.field("tls", &self.tls);
         shown.field("error", &self.error).finish()

@@ -142,8 +142,8 @@ pub use retry::RetryPolicy;
 pub use session::{Session, SessionBuilder, Tasks, delete, download, get, head, post, put};
 pub use storage::places::set_application;
 pub use storage::{
-    Cache, CachedResponse, CookieAcceptPolicy, CookieImport, CookieStorage, HstsHost, HstsStorage,
-    StoragePolicy,
+    Cache, CachedResponse, CookieAcceptPolicy, CookieImport, CookieStorage, CredentialStorage, HstsHost,
+    HstsStorage, StoragePolicy,
 };
 pub use task::{
     Any, AnyTask, BodyReader, Data, DataTask, Download, DownloadTask, Pending, Progress, SessionProgress,

@@ -3,6 +3,7 @@
 pub(crate) mod cache;
 mod cached_response;
 mod cookies;
+mod credentials;
 mod instances;
 pub(crate) mod journal;
 #[allow(dead_code)]
@@ -12,6 +13,7 @@ mod transport_security;
 pub use cache::Cache;
 pub use cached_response::{CachedResponse, StoragePolicy};
 pub use cookies::{CookieAcceptPolicy, CookieImport, CookieStorage};
+pub use credentials::CredentialStorage;
 pub use transport_security::{HstsHost, HstsStorage};
 
 use crate::configuration::Configuration;
@@ -22,6 +24,8 @@ pub(crate) struct Stores {
     /// Responses, if any are kept.
     pub(crate) cache: Option<Cache>,
     pub(crate) cookies: Option<CookieStorage>,
+    /// Who we are, if that is kept.
+    pub(crate) credentials: Option<CredentialStorage>,
     /// Who is to be reached by https only.
     pub(crate) security: Option<HstsStorage>,
 }
@@ -38,7 +42,12 @@ impl Stores {
             Choice::None => None,
             Choice::Own(storage) => Some(storage.clone()),
         };
-        Ok(Stores { cache: Cache::of(configuration)?, cookies: CookieStorage::of(configuration)?, security })
+        Ok(Stores {
+            cache: Cache::of(configuration)?,
+            cookies: CookieStorage::of(configuration)?,
+            credentials: CredentialStorage::of(configuration)?,
+            security,
+        })
     }
 }
 

@@ -13,7 +13,7 @@
 //! The lock guards the nonce and its count, and is held while they are read or changed; hashes are
 //! computed outside it.
 
-use super::hash::{BodyHasher, Hash};
+use super::hash::BodyHasher;
 use super::{DigestChallenge, Qop};
 use crate::error::{Error, ErrorKind, Result};
 use crate::proto::auth::challenges::parameters;
@@ -186,14 +186,19 @@ impl DigestSession {
         Some(Answer { value, proof: Proof { nonce, count, target: target.to_owned() } })
     }
 
-    /// A challenge came for the same user: its nonce is used from now on. False if it asks for something else
-    /// than the session was made for, so that another one has to be made.
-    pub(crate) fn renew(&self, challenge: &DigestChallenge) -> bool {
+    /// Whether a challenge asks for what the session was made for, so that it can be [renewed](Self::renew).
+    pub(crate) fn fits(&self, challenge: &DigestChallenge) -> bool {
         let alike = |challenge: &DigestChallenge| {
             let DigestChallenge { algorithm, qop, is_utf8, hashes_user, .. } = challenge;
             (algorithm.clone(), *qop, *is_utf8, *hashes_user)
         };
-        if alike(challenge) != alike(&self.asked) || challenge.realm != self.asked.realm {
+        alike(challenge) == alike(&self.asked) && challenge.realm == self.asked.realm
+    }
+
+    /// A challenge came for the same user: its nonce is used from now on. False if it does not
+    /// [fit](Self::fits), so that another session has to be made.
+    pub(crate) fn renew(&self, challenge: &DigestChallenge) -> bool {
+        if !self.fits(challenge) {
             return false;
         }
         let nonce = self.nonce(challenge.nonce.clone());
