@@ -24,6 +24,7 @@ pub(crate) struct Stores {
     /// Responses, if any are kept.
     pub(crate) cache: Option<Cache>,
     pub(crate) cookies: Option<CookieStorage>,
+    /// Who we are, if that is kept.
     pub(crate) credentials: Option<CredentialStorage>,
     /// Who is to be reached by https only.
     pub(crate) security: Option<HstsStorage>,
