@@ -24,6 +24,7 @@ pub struct Challenge {
     previous_failure_count: u32,
     failure_response: Option<Arc<ResponseHead>>,
     error: Option<Error>,
+    parameters: Vec<(String, String)>,
 }
 
 impl Challenge {
@@ -35,6 +36,7 @@ impl Challenge {
             previous_failure_count: 0,
             failure_response: None,
             error: None,
+            parameters: Vec::new(),
         }
     }
 
@@ -61,6 +63,19 @@ impl Challenge {
     pub fn with_error(mut self, error: Error) -> Self {
         self.error = Some(error);
         self
+    }
+
+    /// The same challenge with the parameters that the server sent, their names in lower case.
+    pub(crate) fn with_parameters(mut self, parameters: &[(String, String)]) -> Self {
+        self.parameters = parameters.to_vec();
+        self
+    }
+
+    /// What the server said besides the realm, such as the `scope` that a bearer token has to have, and the
+    /// `error` with the last one (RFC 6750, section 3). The name is in lower case. URLSession tells none of
+    /// that.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     /// What the credential is for. `protectionSpace`.

@@ -276,7 +276,16 @@ impl Session {
         *lock(&self.0.description) = description.into();
     }
 
-    /// A copy of the configuration.
+    /// A copy of the configuration. Its stores are those that the session uses, also where the
+    /// configuration that it was made with left them to the session.
+    ///
+    /// ```
+    /// use urlsession::{Configuration, Session};
+    ///
+    /// let session = Session::new(Configuration::ephemeral());
+    /// let configuration = session.configuration();
+    /// assert!(configuration.get_cookie_storage().unwrap().cookies().is_empty());
+    /// ```
     pub fn configuration(&self) -> Configuration {
         self.0.context.configuration.clone()
     }
@@ -420,11 +429,14 @@ impl fmt::Debug for SessionBuilder {
 
 /// Puts together what the tasks of a session share.
 fn context(
-    configuration: Configuration,
+    mut configuration: Configuration,
     stores: Result<Stores>,
     queue: &DelegateQueue,
     own_queue: bool,
 ) -> Arc<Context> {
+    if let Ok(stores) = &stores {
+        stores.name_in(&mut configuration);
+    }
     Arc::new_cyclic(|weak: &Weak<Context>| {
         let weak = weak.clone();
         let pool = crate::engine::pool::Pool::new(

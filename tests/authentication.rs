@@ -342,11 +342,15 @@ fn a_bearer_token_answers_its_challenge() {
         _ => Reply::status(401).header("WWW-Authenticate", "Bearer realm=\"api\", error=\"invalid_token\""),
     });
     let session = Session::new(configuration_for(&server));
+    let answers = Answers::new([ChallengeDisposition::RejectProtectionSpace]);
+    let refused = answers.session(configuration_for(&server)).data_task(server.url("/")).wait();
+    assert_eq!(refused.expect("a response").status(), 401);
+    assert_eq!(answers.asked()[0].parameter("error"), Some("invalid_token"));
     let token = Credential::token("abc.def", Persistence::ForSession);
     let request = || Request::get(server.url("/v1/items")).credential(token.clone());
     assert_eq!(session.data_task(request()).wait().expect("a response").status(), 200);
     assert_eq!(session.data_task(server.url("/v1/more")).wait().expect("a response").status(), 200);
-    assert_eq!(server.requests().len(), 3, "the second is sent with the token unasked");
+    assert_eq!(server.requests().len(), 4, "the second is sent with the token unasked");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What of responses is kept.
 
 use super::Configuration;
-use crate::storage::{Cache, Choice};
+use crate::storage::Cache;
 
 impl Configuration {
     /// Sets the cache that sessions use, or with `None` that they have none. `urlCache`.
@@ -22,15 +22,12 @@ impl Configuration {
     /// assert!(configuration.cache(None).get_cache().is_none());
     /// ```
     pub fn cache(mut self, cache: impl Into<Option<Cache>>) -> Self {
-        self.cache = cache.into().map_or(Choice::None, Choice::Own);
+        self.cache = cache.into().into();
         self
     }
 
     /// The cache that was set, if one was.
     pub fn get_cache(&self) -> Option<&Cache> {
-        match &self.cache {
-            Choice::Own(cache) => Some(cache),
-            Choice::Automatic | Choice::None => None,
-        }
+        self.cache.own()
     }
 }

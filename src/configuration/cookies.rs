@@ -1,7 +1,7 @@
 //! What a session does about cookies.
 
 use super::Configuration;
-use crate::storage::{Choice, CookieAcceptPolicy, CookieStorage};
+use crate::storage::{CookieAcceptPolicy, CookieStorage};
 
 impl Configuration {
     /// Sets where the session's cookies are kept; `None` is nowhere, so that it neither takes cookies nor
@@ -20,16 +20,13 @@ impl Configuration {
     /// assert!(own.get_cookie_storage().is_some() && none.get_cookie_storage().is_none());
     /// ```
     pub fn cookie_storage(mut self, storage: impl Into<Option<CookieStorage>>) -> Self {
-        self.cookie_storage = storage.into().map_or(Choice::None, Choice::Own);
+        self.cookie_storage = storage.into().into();
         self
     }
 
     /// The storage that was set; `None` also if none was, and the session has the one that goes with it.
     pub fn get_cookie_storage(&self) -> Option<&CookieStorage> {
-        match &self.cookie_storage {
-            Choice::Own(storage) => Some(storage),
-            Choice::Automatic | Choice::None => None,
-        }
+        self.cookie_storage.own()
     }
 
     /// Sets which cookies the session takes, of those that its storage does.

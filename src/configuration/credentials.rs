@@ -3,7 +3,7 @@
 
 use super::Configuration;
 use crate::authentication::AuthenticationScheme;
-use crate::storage::{Choice, CredentialStorage};
+use crate::storage::CredentialStorage;
 use std::sync::Arc;
 
 impl Configuration {
@@ -23,16 +23,13 @@ impl Configuration {
     /// assert!(configuration.credential_storage(None).get_credential_storage().is_none());
     /// ```
     pub fn credential_storage(mut self, storage: impl Into<Option<CredentialStorage>>) -> Self {
-        self.credential_storage = storage.into().map_or(Choice::None, Choice::Own);
+        self.credential_storage = storage.into().into();
         self
     }
 
     /// What [`credential_storage`](Configuration::credential_storage) has set.
     pub fn get_credential_storage(&self) -> Option<&CredentialStorage> {
-        match &self.credential_storage {
-            Choice::Own(storage) => Some(storage),
-            Choice::Automatic | Choice::None => None,
-        }
+        self.credential_storage.own()
     }
 
     /// Adds an authentication scheme of the program's own, such as one for NTLM, Negotiate or AWS

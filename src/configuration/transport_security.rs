@@ -2,7 +2,7 @@
 
 use super::Configuration;
 use crate::proto::transport_security::policy::TransportSecurity;
-use crate::storage::{Choice, HstsStorage};
+use crate::storage::HstsStorage;
 
 impl Configuration {
     /// Sets what may go out in cleartext, and exceptions for TLS. Without this, nothing to a public host may. See
@@ -35,10 +35,12 @@ impl Configuration {
     /// let off = Configuration::default().hsts_storage(None);
     /// ```
     pub fn hsts_storage(mut self, storage: impl Into<Option<HstsStorage>>) -> Self {
-        self.hsts_storage = match storage.into() {
-            Some(storage) => Choice::Own(storage),
-            None => Choice::None,
-        };
+        self.hsts_storage = storage.into().into();
         self
+    }
+
+    /// What [`hsts_storage`](Configuration::hsts_storage) has set.
+    pub fn get_hsts_storage(&self) -> Option<&HstsStorage> {
+        self.hsts_storage.own()
     }
 }

@@ -160,7 +160,8 @@ impl Loader {
             if let Some(events) = core.events().filter(|_| ask && self.segment.is_none()) {
                 let mut challenge = Challenge::new(offer.space.clone())
                     .with_previous_failure_count(state.failures)
-                    .with_failure_response(Arc::clone(&head));
+                    .with_failure_response(Arc::clone(&head))
+                    .with_parameters(&offer.offer.challenge.parameters);
                 if let Some(credential) = shown {
                     challenge = challenge.with_proposed_credential(credential);
                 }

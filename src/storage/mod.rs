@@ -49,6 +49,14 @@ impl Stores {
             security,
         })
     }
+
+    /// Writes them into the configuration in place of how they were chosen.
+    pub(crate) fn name_in(&self, configuration: &mut Configuration) {
+        configuration.cache = self.cache.clone().into();
+        configuration.cookie_storage = self.cookies.clone().into();
+        configuration.credential_storage = self.credentials.clone().into();
+        configuration.hsts_storage = self.security.clone().into();
+    }
 }
 
 /// Which store a session has.
@@ -59,4 +67,20 @@ pub(crate) enum Choice<T> {
     Automatic,
     None,
     Own(T),
+}
+
+impl<T> Choice<T> {
+    /// The one that was given, or that the session was found to have.
+    pub(crate) fn own(&self) -> Option<&T> {
+        match self {
+            Choice::Own(store) => Some(store),
+            Choice::Automatic | Choice::None => None,
+        }
+    }
+}
+
+impl<T> From<Option<T>> for Choice<T> {
+    fn from(store: Option<T>) -> Self {
+        store.map_or(Choice::None, Choice::Own)
+    }
 }
