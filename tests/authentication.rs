@@ -187,7 +187,6 @@ fn a_refused_credential_is_asked_about_again() {
 }
 
 #[test]
-#[test]
 fn default_handling_uses_a_credential_once() {
     let server = Server::start(guarded);
     let url = urlsession::Url::parse(&server.url("/")).expect("a URL");
