@@ -1,6 +1,7 @@
 use crate::error::ErrorKind;
 use crate::http1::framing::Persistence;
 use crate::http1::request::{BodyLength, TargetForm, encode_head};
+use crate::proto::transport_security::policy::{Allowed, TransportSecurity};
 use crate::redirect::{Asked, NewRequest, Redirect, Rules, redirect, same_origin};
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
@@ -27,7 +28,9 @@ pub fn location(data: &[u8]) {
     let mut response = HeaderMap::new();
     response.insert(header::LOCATION, location);
     let status = STATUS[usize::from(how & 7)];
-    let rules = Rules { allow_downgrade: how & 8 != 0, strip_always: how & 16 != 0 };
+    let policy = TransportSecurity::default();
+    let allowed = Allowed { policy: &policy, insecure_redirects: how & 8 != 0, request: false };
+    let rules = Rules { allowed, secure: &|_| {}, strip_always: how & 16 != 0 };
     let method = if how & 32 != 0 { Method::POST } else { Method::GET };
     let mut headers = HeaderMap::new();
     for name in CREDENTIALS.into_iter().chain(["host", "content-type", "x-kept"]) {
@@ -52,11 +55,11 @@ pub fn location(data: &[u8]) {
     }
 }
 
-fn check(asked: &Asked<'_>, status: u16, request: &NewRequest, rules: Rules) {
+fn check(asked: &Asked<'_>, status: u16, request: &NewRequest, rules: Rules<'_>) {
     let url = &request.url;
     assert!(matches!(url.scheme(), "http" | "https"));
     assert!(url.host_str().is_some_and(|host| !host.is_empty()));
-    assert!(asked.url.scheme() == "http" || url.scheme() == "https" || rules.allow_downgrade);
+    assert!(asked.url.scheme() == "http" || url.scheme() == "https" || rules.allowed.insecure_redirects);
     let has = |name: &str| request.headers.contains_key(name);
     // Told apart in another way than the code under test does.
     let same = asked.url.origin() == url.origin();

@@ -9,6 +9,7 @@
 mod library {
     pub(crate) mod body;
     pub(crate) mod checksum;
+    pub(crate) mod cookie;
     pub(crate) mod error;
     pub(crate) mod head;
     pub(crate) mod header;
@@ -36,7 +37,7 @@ mod library {
 
 // Where those files expect each other to be, and a script in place of a connection.
 use library::proto::{http1, redirect};
-use library::{body, checksum, error, head, header, local, proto, sync};
+use library::{body, checksum, cookie, error, head, header, local, proto, sync};
 use wire::{connection, sys};
 
 /// What they name of files and requests that are not included.
@@ -51,12 +52,27 @@ mod resume {
     pub struct ResumeData;
 }
 
+mod trust {
+    #[derive(Clone)]
+    pub struct ServerTrust;
+}
+
+mod tls {
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    pub enum TlsVersion {
+        Tls12,
+        Tls13,
+    }
+}
+
 mod check_chunked;
 mod check_coding;
+mod check_cookies;
 mod check_digest;
 mod check_exchange;
 mod check_head;
 mod check_location;
+mod check_public_suffix;
 mod check_ranges;
 mod check_resumable_upload;
 mod check_resume;
@@ -65,10 +81,12 @@ mod wire;
 
 pub use check_chunked::chunked_body;
 pub use check_coding::coding;
+pub use check_cookies::{cookie_file, set_cookie};
 pub use check_digest::digest_fields;
 pub use check_exchange::exchange;
 pub use check_head::response_head;
 pub use check_location::location;
+pub use check_public_suffix::public_suffix;
 pub use check_ranges::range_answer;
 pub use check_resumable_upload::resumable_upload;
 pub use check_resume::resume_data;
@@ -130,5 +148,19 @@ mod corpus {
     #[test]
     fn resume_data() {
         run("resume_data", super::resume_data);
+    }
+    #[test]
+    fn cookie_file() {
+        run("cookie_file", super::cookie_file);
+    }
+
+    #[test]
+    fn public_suffix() {
+        run("public_suffix", super::public_suffix);
+    }
+
+    #[test]
+    fn set_cookie() {
+        run("set_cookie", super::set_cookie);
     }
 }

@@ -9,12 +9,17 @@ fn cookies() -> Vec<Cookie> {
         "a=b; Max-Age=100; Secure; HttpOnly; SameSite=Strict; Domain=example.com; Path=/",
         "a=b; Max-Age=100; Secure; SameSite=None",
         "=value; Max-Age=100; SameSite=Lax",
+        "=n=v; Max-Age=100",
         "name=; Max-Age=100",
         "ü=é\tè; Max-Age=100",
         &long,
     ];
     let mut cookies: Vec<Cookie> = fields.iter().map(|field| from(URL, field).expect(field)).collect();
     let latin1 = SetCookie::parse(b"n\xe4me=v\xff; Max-Age=7").expect("a cookie");
+    let mut wide = vec![0xff; 4000];
+    wide.extend_from_slice(b"==; Max-Age=7");
+    let wide = SetCookie::parse(&wide).expect("a cookie");
+    cookies.push(admit(wide, &url(URL), false, &SUFFIXES, at(0)).expect("a cookie"));
     cookies.push(admit(latin1, &url(URL), false, &SUFFIXES, at(0)).expect("a cookie"));
     cookies
 }
