@@ -107,9 +107,6 @@ impl Receiving {
     pub(super) fn collect(&mut self, patience: Patience) -> Result<Body> {
         if self.decoder.is_none() {
             if let Some(whole) = self.incoming.take_whole() {
-                if whole.len() > self.limit {
-                    return Err(too_large_error(self.limit));
-                }
                 self.decoded += whole.len() as u64;
                 self.collected = whole.into();
                 self.note_collected(0);
