@@ -186,10 +186,9 @@ macro_rules! properties {
 }
 
 impl Configuration {
-    /// A configuration whose sessions keep nothing on disk. `ephemeral`.
+    /// A configuration whose sessions keep nothing on disk, whatever directory it or the program names. `ephemeral`.
     ///
-    /// No session keeps anything on disk yet, so this is the same as the default one but for
-    /// [`is_ephemeral`](Configuration::is_ephemeral).
+    /// Each has storages of its own, in memory, which end with it, unless the configuration brings others.
     pub fn ephemeral() -> Self {
         Configuration { kind: Kind::Ephemeral, ..Configuration::default() }
     }

@@ -249,21 +249,40 @@ impl Session {
         }
     }
 
-    /// Closes idle connections and forgets resolved names: later requests use new ones. Connections
-    /// in use are not kept after their exchange.
+    /// Has cookies, credentials and who has asked for https put on the disk, as far as they are kept there, closes
+    /// idle connections and forgets resolved names: later requests use new ones. Connections in use are not kept
+    /// after their exchange. `flush(completionHandler:)`; here it is done when this returns.
+    ///
+    /// What is kept in files is there at once, and for other processes too, when it changes. This makes sure that it
+    /// outlives a loss of power. A disk that cannot take it is told of in the log.
     pub fn flush(&self) {
         let context = &self.0.context;
         context.origins.flush();
         context.names.clear();
         context.buffers.clear();
+        if let Ok(stores) = context.stores() {
+            stores.flush();
+        }
     }
 
     /// Forgets everything that the session remembers: its connections, names, TLS sessions, and the
-    /// certificates that a delegate gave for servers which asked for one.
+    /// certificates that a delegate gave for servers which asked for one; and all that is in its storages of cookies,
+    /// credentials, responses and who has asked for https, with their files. `reset(completionHandler:)`; here it is
+    /// done when this returns.
+    ///
+    /// A storage that it shares with other sessions is empty for those too: that of
+    /// [`Configuration::default`] is shared by all of the process. Tasks that run go on, and what they receive from
+    /// then on may be kept.
     pub fn reset(&self) {
-        self.flush();
+        let context = &self.0.context;
+        context.origins.flush();
+        context.names.clear();
+        context.buffers.clear();
         #[cfg(feature = "tls")]
-        self.0.context.tls.forget();
+        context.tls.forget();
+        if let Ok(stores) = context.stores() {
+            stores.reset();
+        }
     }
 
     /// The label that was given to the session.

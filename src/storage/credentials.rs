@@ -172,6 +172,10 @@ impl CredentialStorage {
         self.0.unasked.forget(space, &Name::of(credential));
         if removed.is_some_and(|removed| removed.persistence() == Persistence::Permanent) {
             self.0.write(&[Change::Remove(space.clone(), Name::of(credential))]);
+            // What is not to be kept is not to stay in the file either.
+            if let Some(Err(error)) = self.0.journal.as_ref().map(|journal| self.0.compact(journal)) {
+                log::warn!("{error}; a credential that was removed may still be in the file");
+            }
         }
     }
 
@@ -180,7 +184,10 @@ impl CredentialStorage {
     pub fn remove_all(&self) {
         lock(&self.0.spaces).clear();
         self.0.unasked.clear();
-        self.0.write(&[Change::Clear]);
+        // A record that says so would leave the passwords before it in the file.
+        if let Some(Err(error)) = self.0.journal.as_ref().map(Journal::clear) {
+            log::warn!("{error}");
+        }
     }
 
     fn put(&self, space: &ProtectionSpace, credential: Credential, default: bool) {

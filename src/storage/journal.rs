@@ -93,7 +93,10 @@ impl Journal {
     /// # Errors
     /// If the file cannot be made, read and written, is not a regular file, or is another user's.
     pub(crate) fn open(path: impl Into<PathBuf>, kind: Kind) -> Result<Journal> {
-        let journal = Journal { path: path.into(), kind, turn: Mutex::default() };
+        let path = path.into();
+        // What the working directory is later makes no difference.
+        let path = std::path::absolute(&path).unwrap_or(path);
+        let journal = Journal { path, kind, turn: Mutex::default() };
         {
             let mut turn = lock(&journal.turn);
             turn.begin(None);

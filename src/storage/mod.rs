@@ -6,7 +6,6 @@ mod cookies;
 pub(crate) mod credentials;
 mod instances;
 pub(crate) mod journal;
-#[allow(dead_code)]
 pub(crate) mod places;
 mod transport_security;
 
@@ -37,16 +36,11 @@ impl Stores {
     ///
     /// Why one of them cannot be used.
     pub(crate) fn open(configuration: &Configuration) -> Result<Self> {
-        let security = match &configuration.hsts_storage {
-            Choice::Automatic => Some(HstsStorage::automatic(configuration)?),
-            Choice::None => None,
-            Choice::Own(storage) => Some(storage.clone()),
-        };
         Ok(Stores {
             cache: Cache::of(configuration)?,
             cookies: CookieStorage::of(configuration)?,
             credentials: CredentialStorage::of(configuration)?,
-            security,
+            security: HstsStorage::of(configuration)?,
         })
     }
 
@@ -56,6 +50,34 @@ impl Stores {
         configuration.cookie_storage = self.cookies.clone().into();
         configuration.credential_storage = self.credentials.clone().into();
         configuration.hsts_storage = self.security.clone().into();
+    }
+
+    /// Has what was written put on the disk, which takes as long as the disk does.
+    pub(crate) fn flush(&self) {
+        let flushed = [
+            self.cookies.as_ref().map(CookieStorage::flush),
+            self.credentials.as_ref().map(CredentialStorage::flush),
+            self.security.as_ref().map(HstsStorage::flush),
+        ];
+        for error in flushed.into_iter().flatten().filter_map(Result::err) {
+            log::warn!("{error}");
+        }
+    }
+
+    /// Empties them, and removes their files.
+    pub(crate) fn reset(&self) {
+        if let Some(cookies) = &self.cookies {
+            cookies.remove_all();
+        }
+        if let Some(credentials) = &self.credentials {
+            credentials.remove_all();
+        }
+        if let Some(cache) = &self.cache {
+            cache.remove_all();
+        }
+        if let Some(security) = &self.security {
+            security.remove_all();
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 mod curl;
 mod hosts;
 
+use super::Choice;
 use super::instances::Instances;
 use super::journal::{Journal, Kind};
 use super::places::{Places, make};
@@ -77,22 +78,22 @@ impl HstsStorage {
     pub fn shared() -> Self {
         static FALLBACK: OnceLock<HstsStorage> = OnceLock::new();
         HstsStorage::try_shared().unwrap_or_else(|error| {
-            FALLBACK
-                .get_or_init(|| {
-                    log::warn!("who has asked for https is remembered in memory only: {error}");
-                    HstsStorage::in_memory()
-                })
-                .clone()
+            log::warn!("who has asked for https is remembered in memory only: {error}");
+            FALLBACK.get_or_init(HstsStorage::in_memory).clone()
         })
     }
 
     fn try_shared() -> Result<Self> {
-        static SHARED: OnceLock<Result<HstsStorage>> = OnceLock::new();
-        let open = || match Places::of_process()? {
-            Some(places) => HstsStorage::in_directory(&places.state),
-            None => Ok(HstsStorage::in_memory()),
+        static SHARED: OnceLock<HstsStorage> = OnceLock::new();
+        if let Some(shared) = SHARED.get() {
+            return Ok(shared.clone());
+        }
+        // Not within the lock: what is logged goes to the program. One that fails is tried again the next time.
+        let opened = match Places::of_process()? {
+            Some(places) => HstsStorage::in_directory(&places.state)?,
+            None => HstsStorage::in_memory(),
         };
-        SHARED.get_or_init(open).clone()
+        Ok(SHARED.get_or_init(|| opened).clone())
     }
 
     /// An empty one that ends with its last handle.
@@ -114,13 +115,17 @@ impl HstsStorage {
         INSTANCES.get(directory.as_ref(), open).map(HstsStorage)
     }
 
-    /// That of a session with a configuration which names none.
-    pub(super) fn automatic(configuration: &Configuration) -> Result<Self> {
-        match Places::of(configuration)? {
-            Some(places) => HstsStorage::in_directory(&places.state),
-            None if configuration.is_ephemeral() => Ok(HstsStorage::in_memory()),
-            None => HstsStorage::try_shared(),
-        }
+    /// The one that a configuration asks for.
+    pub(super) fn of(configuration: &Configuration) -> Result<Option<Self>> {
+        Ok(match &configuration.hsts_storage {
+            Choice::None => None,
+            Choice::Own(storage) => Some(storage.clone()),
+            Choice::Automatic if configuration.is_ephemeral() => Some(HstsStorage::in_memory()),
+            Choice::Automatic => Some(match Places::of(configuration)? {
+                Some(places) => HstsStorage::in_directory(&places.state)?,
+                None => HstsStorage::try_shared()?,
+            }),
+        })
     }
 
     /// The hosts that are remembered, by name. None is in it whose time is over.
@@ -225,10 +230,11 @@ impl HstsStorage {
     }
 
     /// Has what is remembered put on the disk.
-    pub(crate) fn flush(&self) {
-        if let Some(Err(error)) = self.0.journal.as_ref().map(Journal::sync) {
-            log::warn!("{error}");
-        }
+    ///
+    /// # Errors
+    /// If the disk cannot take it.
+    pub(super) fn flush(&self) -> Result<()> {
+        self.0.journal.as_ref().map_or(Ok(()), Journal::sync)
     }
 }
 
