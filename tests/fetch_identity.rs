@@ -4,6 +4,9 @@
 
 mod support;
 
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::process::{Command, Output, Stdio};
 use support::tool::{self, code, err, out};
 use support::{Directory, Received, Reply, Server};
@@ -102,4 +105,72 @@ fn nobody_is_two_at_once() {
         let told = fails(&directory, &[args, &["http://127.0.0.1:1/"]].concat(), 2);
         assert!(told.contains("--oauth2-bearer") || told.contains("-u"), "{told}");
     }
+}
+
+/// Sets a cookie, and tells which ones it is sent.
+fn cookies() -> Server {
+    Server::start(|request| {
+        let sent = request.header("cookie").unwrap_or("none").to_owned();
+        match request.path() {
+            "/set" => Reply::ok(sent).header("set-cookie", "a=1; Path=/; Max-Age=600"),
+            "/moved" => Reply::redirect(302, "/").header("set-cookie", "m=2; HttpOnly"),
+            _ => Reply::ok(sent),
+        }
+    })
+}
+
+#[test]
+fn cookies_are_given_as_text() {
+    let (server, directory) = (cookies(), Directory::new());
+    assert_eq!(succeeds(&directory, &["-b", "x=1; y=2", &server.url("/")]), "x=1; y=2");
+    assert_eq!(succeeds(&directory, &["-b", "x=1", "-b", "Cookie: z=3", &server.url("/")]), "x=1; z=3");
+    // Nothing is kept unless that is asked for.
+    assert_eq!(succeeds(&directory, &[&server.url("/set"), &server.url("/")]), "nonenone");
+    assert!(directory.names().is_empty());
+}
+
+#[test]
+fn cookies_are_kept_in_a_file() {
+    let (server, directory) = (cookies(), Directory::new());
+    let sent = |args: &[&str], path: &str| succeeds(&directory, &[args, &[&server.url(path)]].concat());
+    // The file need not be there.
+    assert_eq!(sent(&["-b", "jar", "-c", "jar"], "/set"), "none");
+    let jar = fs::read_to_string(directory.join("jar")).unwrap();
+    assert!(jar.starts_with("# Netscape HTTP Cookie File\n") && jar.contains("127.0.0.1\tFALSE\t/\tFALSE\t"));
+    assert!(jar.ends_with("\ta\t1\n"), "{jar}");
+    assert_eq!(sent(&["-b", "jar"], "/"), "a=1");
+    assert_eq!(sent(&["-b", "jar", "-c", "jar"], "/moved"), "a=1; m=2");
+    assert_eq!(sent(&["-b", "jar", "-b", "x=3"], "/"), "x=3; a=1; m=2");
+    assert_eq!(sent(&["-b", "jar", "--no-location"], "/moved"), "");
+    assert!(fs::read_to_string(directory.join("jar")).unwrap().contains("#HttpOnly_127.0.0.1\t"));
+    let mode = fs::metadata(directory.join("jar")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o077, 0, "it is nobody else's to read");
+    // Without a file they are kept as long as the program runs.
+    let output = fetch(&directory, &["-b", "", &server.url("/set"), &server.url("/")]);
+    assert_eq!(out(&output), "nonea=1");
+    assert!(sent(&["-c", "-"], "/set").ends_with("\ta\t1\n"));
+}
+
+#[test]
+fn cookie_files_that_do_not_work_are_told_of() {
+    let (server, directory) = (cookies(), Directory::new());
+    fs::create_dir(directory.join("sub")).unwrap();
+    let told = fails(&directory, &["-b", "sub", &server.url("/")], 26);
+    assert!(told.contains("sub") && server.requests().is_empty(), "{told}");
+    let told = fails(&directory, &["-c", "no/jar", &server.url("/")], 23);
+    assert!(told.contains("no/jar"), "{told}");
+    // What was fetched is there nevertheless, and an error of the transfer is the one that counts.
+    let output = fetch(&directory, &["-c", "no/jar", &server.url("/")]);
+    assert_eq!(out(&output), "none");
+    fails(&directory, &["-c", "no/jar", "http://127.0.0.1:1/"], 7);
+    // What is no file stays what it is.
+    let jar = directory.join("pipe");
+    assert!(Command::new("mkfifo").arg(&jar).status().unwrap().success());
+    // Open at both ends, it waits for nobody.
+    let mut pipe = fs::File::options().read(true).write(true).open(&jar).unwrap();
+    succeeds(&directory, &["-c", "pipe", &server.url("/set")]);
+    assert!(fs::metadata(&jar).unwrap().file_type().is_fifo());
+    let mut written = [0; 4096];
+    let count = pipe.read(&mut written).unwrap();
+    assert!(written[..count].ends_with(b"\ta\t1\n"));
 }

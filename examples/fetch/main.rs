@@ -26,6 +26,7 @@ mod prompt;
 #[path = "../shared/requests.rs"]
 mod requests;
 mod setup;
+mod state;
 mod transfer;
 #[path = "../shared/values.rs"]
 mod values;
@@ -33,6 +34,7 @@ mod verbose;
 
 use args::{Command, Options};
 use exit::{Exit, Failure, code, help, text};
+use state::State;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -73,6 +75,14 @@ Request
                           user and password go out at once and readable, with
                           Digest they are proved once the server asks
       --anyauth           in the strongest of these that the server offers
+      --oauth2-bearer TOKEN
+                          shows this token
+  -b, --cookie COOKIES    sends these, as in 'name=value; other=value', or those
+                          of a file in curl's or Netscape's format, if there is
+                          no = in it; the file is only read
+  -c, --cookie-jar FILE   writes all cookies to FILE when all is done, or to
+                          standard output for -; with this or a file for -b,
+                          those that servers set are sent back to them
 
 Output
   -o, --output FILE       writes to FILE, or to standard output for -; the first
@@ -165,14 +175,24 @@ fn run(mut options: Options) -> Result<Exit, Failure> {
     let running = Arc::new(OnceLock::new());
     watch_for_interrupts(&running)?;
     setup::ask_password(&mut options)?;
-    let configuration = setup::configuration(&options)?;
+    let state = State::read(&options)?;
+    let configuration = state.configure(setup::configuration(&options)?);
     let sent = setup::sent(&options)?;
     // One after the other, events happen on the thread that reads; at once, on the one that waits.
     let queue = if options.is_at_once() { DelegateQueue::manual() } else { DelegateQueue::inline() };
     let session = Session::builder().configuration(configuration).delegate_queue(queue).build();
     let job = Arc::new(Job::new(options, sent));
     let _ = running.set((Arc::clone(&job), session.clone()));
-    Ok(job.run(&session))
+    let exit = job.run(&session);
+    // Whatever became of the transfers, as curl does it; what went wrong first counts.
+    match state.write(job.options()) {
+        Err(failure) if exit == Exit::Success => Err(failure),
+        Err(failure) => {
+            job.tell(&failure);
+            Ok(exit)
+        }
+        Ok(()) => Ok(exit),
+    }
 }
 
 /// Ctrl-C ends what is running, if anything is by then.

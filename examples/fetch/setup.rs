@@ -6,6 +6,7 @@ use crate::exit::{Exit, Failure};
 use crate::identity::{Secret, User};
 use crate::prompt;
 use crate::requests::{self, named, read};
+use crate::state::with_cookies;
 use crate::{data, forms, pace};
 use std::time::Duration;
 use urlsession::{Body, Configuration, Identity, Multipart, Request, RetryPolicy};
@@ -100,6 +101,7 @@ pub fn request(options: &Options, target: &Target, sent: Option<&Sent>, offset: 
         (None, Some(token)) => request = request.bearer_auth(&token.0),
         _ => {}
     }
+    request = with_cookies(request, options);
     match (sent, &target.upload) {
         (_, Some(path)) => {
             request = request

@@ -78,6 +78,11 @@ impl Job {
         }
     }
 
+    /// What was asked for.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
     /// Ends all transfers, and begins no more.
     pub fn interrupt(&self, session: &Session) {
         self.interrupted.store(true, Ordering::SeqCst);
@@ -144,7 +149,8 @@ impl Job {
         self.interrupted.load(Ordering::SeqCst)
     }
 
-    fn tell(&self, failure: &Failure) {
+    /// Tells the user, if that is wanted.
+    pub fn tell(&self, failure: &Failure) {
         if self.options.tells_errors() && !failure.message.is_empty() {
             self.progress.say(&format!("fetch: {failure}"));
         }

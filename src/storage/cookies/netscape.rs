@@ -116,7 +116,8 @@ impl CookieStorage {
     }
 
     /// Writes all cookies to a file, as [`export_netscape`](CookieStorage::export_netscape): one that only
-    /// the user may read, in place of one that is there, in one step.
+    /// the user may read, in place of one that is there, in one step. What is there and no regular file, such
+    /// as `/dev/null` or a pipe, is written to.
     ///
     /// # Errors
     ///
@@ -124,8 +125,14 @@ impl CookieStorage {
     pub fn export_netscape_file(&self, path: impl AsRef<Path>) -> Result<usize> {
         let path = path.as_ref();
         let (file, count) = self.netscape();
-        temporary::replace(path, &file)
-            .map_err(|error| Error::file(ErrorKind::CannotWriteToFile, "writing", path, error))?;
+        // To be root is all it takes to replace /dev/null.
+        let written = match path.metadata() {
+            Ok(there) if !there.is_file() => {
+                File::options().write(true).open(path).and_then(|mut there| there.write_all(&file))
+            }
+            _ => temporary::replace(path, &file),
+        };
+        written.map_err(|error| Error::file(ErrorKind::CannotWriteToFile, "writing", path, error))?;
         Ok(count)
     }
 

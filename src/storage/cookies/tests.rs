@@ -228,6 +228,18 @@ fn a_netscape_file_is_written_for_the_user_alone() {
 }
 
 #[test]
+fn a_device_is_written_to_and_not_replaced() {
+    let directory = Directory::new();
+    std::fs::create_dir(&directory.0).expect("a directory");
+    let path = directory.0.join("null");
+    std::os::unix::fs::symlink("/dev/null", &path).expect("a link");
+    let storage = CookieStorage::in_memory();
+    storage.set_cookie(lasting("a", "1"));
+    assert_eq!(storage.export_netscape_file(&path).expect("written"), 1);
+    assert!(path.is_symlink(), "it was replaced by a file");
+}
+
+#[test]
 fn nothing_secret_is_shown() {
     let storage = CookieStorage::in_memory();
     storage.set_cookie(lasting("a", "secret"));

@@ -1,0 +1,80 @@
+//! What is kept from one run to the next, in the files that the options name: cookies (`-b`, `-c`).
+
+use crate::args::{Cookies, Options};
+use crate::exit::{Exit, Failure};
+use crate::output;
+use crate::requests::named;
+use std::io;
+use std::path::Path;
+use urlsession::{Configuration, CookieStorage, ErrorKind, Request};
+
+/// What is kept, and where it goes.
+pub struct State {
+    /// As curl has it: without `-c` or a file for `-b`, cookies are neither taken nor sent back.
+    cookies: Option<CookieStorage>,
+}
+
+impl State {
+    /// What is in the files. That one is not there yet is no error: the first run makes it.
+    pub fn read(options: &Options) -> Result<State, Failure> {
+        let files = options.cookies.iter().filter_map(|cookies| match cookies {
+            Cookies::File(path) => Some(path.as_path()),
+            Cookies::Text(_) => None,
+        });
+        let mut cookies = options.cookie_jar.as_ref().map(|_| CookieStorage::in_memory());
+        for path in files {
+            read_cookies(cookies.get_or_insert_with(CookieStorage::in_memory), path)?;
+        }
+        Ok(State { cookies })
+    }
+
+    /// The configuration of a session that goes on with it.
+    pub fn configure(&self, configuration: Configuration) -> Configuration {
+        configuration.cookie_storage(self.cookies.clone())
+    }
+
+    /// Writes it where the options say.
+    pub fn write(&self, options: &Options) -> Result<(), Failure> {
+        if let (Some(cookies), Some(path)) = (&self.cookies, &options.cookie_jar) {
+            write_cookies(cookies, path)?;
+        }
+        Ok(())
+    }
+}
+
+/// The cookies that `-b` gives as text, for a request.
+pub fn with_cookies(request: Request, options: &Options) -> Request {
+    let texts = options.cookies.iter().filter_map(|cookies| match cookies {
+        Cookies::Text(text) => Some(text.0.as_str()),
+        Cookies::File(_) => None,
+    });
+    let texts: Vec<_> = texts.collect();
+    if texts.is_empty() { request } else { request.header("cookie", texts.join("; ")) }
+}
+
+fn read_cookies(cookies: &CookieStorage, path: &Path) -> Result<(), Failure> {
+    // `-b ''` only has cookies kept.
+    if path.as_os_str().is_empty() {
+        return Ok(());
+    }
+    let read = match path.as_os_str() == "-" {
+        true => cookies.import_netscape(io::stdin().lock()),
+        false => cookies.import_netscape_file(path),
+    };
+    match read {
+        Err(error) if error.kind() != ErrorKind::FileDoesNotExist => {
+            Err(named(path, Exit::ReadInput, &error))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn write_cookies(cookies: &CookieStorage, path: &Path) -> Result<(), Failure> {
+    if path.as_os_str() == "-" {
+        let mut file = Vec::new();
+        let written = cookies.export_netscape(&mut file);
+        written.map_err(|error| Failure::from(&error))?;
+        return output::print(&String::from_utf8_lossy(&file));
+    }
+    cookies.export_netscape_file(path).map(drop).map_err(|error| named(path, Exit::Write, &error))
+}
