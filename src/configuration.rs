@@ -13,6 +13,7 @@ mod transport_security;
 use crate::authentication::AuthenticationScheme;
 use crate::error::{Error, ErrorKind, Result};
 use crate::header;
+use crate::netrc::Netrc;
 use crate::proto::caching::CachePolicy;
 use crate::proto::transport_security::policy::TransportSecurity;
 use crate::protocol::Protocol;
@@ -89,6 +90,7 @@ pub struct Configuration {
     protocols: Vec<Arc<dyn Protocol>>,
     authentication_schemes: Vec<Arc<dyn AuthenticationScheme>>,
     pub(crate) credential_storage: Choice<CredentialStorage>,
+    netrc: Option<Netrc>,
     #[cfg(feature = "tls")]
     pub(crate) tls: TlsProperties,
     /// The first thing that was wrong.
@@ -153,6 +155,7 @@ impl Default for Configuration {
             protocols: Vec::new(),
             authentication_schemes: Vec::new(),
             credential_storage: Choice::Automatic,
+            netrc: None,
             #[cfg(feature = "tls")]
             tls: TlsProperties {
                 minimum_version: TlsVersion::Tls12,
@@ -562,7 +565,8 @@ impl fmt::Debug for Configuration {
             .field("resolver", &self.resolver)
             .field("protocols", &self.protocols.len())
             .field("authentication_schemes", &self.authentication_schemes.len())
-            .field("credential_storage", &self.credential_storage);
+            .field("credential_storage", &self.credential_storage)
+            .field("netrc", &self.netrc);
         #[cfg(feature = "tls")]
         shown.field("tls", &self.tls);
         shown.field("error", &self.error).finish()

@@ -57,6 +57,7 @@
 //! | know what went wrong | [`Error`], [`ErrorKind`] |
 //! | show how far it is | [`Task::progress`], [`Task::on_progress`], [`Session::progress`] |
 //! | know what took how long | [`Task::metrics`], [`TaskMetrics`] |
+//! | keep passwords and tokens, or find them | [`CredentialStorage`], [`Netrc`] |
 //! | authenticate in a way of your own | [`AuthenticationScheme`] |
 //! | resolve names otherwise | [`Resolver`] |
 //! | bring a scheme of your own, or test without a network | [`Protocol`], [`ProtocolClient`] |
@@ -95,6 +96,7 @@ mod header;
 mod loader;
 mod local;
 mod metrics;
+mod netrc;
 mod proto;
 mod protocol;
 mod request;
@@ -131,6 +133,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use head::ResponseHead;
 pub use http;
 pub use metrics::{ResourceFetchType, TaskInterval, TaskMetrics, TransactionMetrics};
+pub use netrc::Netrc;
 pub use proto::caching::{CachePolicy, CacheStatus, ForwardReason};
 pub use proto::transport_security::policy::{DomainException, TransportSecurity};
 pub use protocol::{Protocol, ProtocolClient};

@@ -3,7 +3,10 @@
 
 use super::Configuration;
 use crate::authentication::AuthenticationScheme;
+use crate::error::ErrorKind;
+use crate::netrc::Netrc;
 use crate::storage::CredentialStorage;
+use std::path::Path;
 use std::sync::Arc;
 
 impl Configuration {
@@ -30,6 +33,44 @@ impl Configuration {
     /// What [`credential_storage`](Configuration::credential_storage) has set.
     pub fn get_credential_storage(&self) -> Option<&CredentialStorage> {
         self.credential_storage.own()
+    }
+
+    /// Has user names and passwords looked up by host in a file of the form of `.netrc`, when a server or a
+    /// proxy asks for them; see [`Netrc`]. What a URL says goes before it, and what is in the
+    /// [storage](Configuration::credential_storage) after it. URLSession has no such property.
+    ///
+    /// The file is read here and now. That it cannot be is an error of the configuration.
+    ///
+    /// ```
+    /// use urlsession::{Configuration, ErrorKind};
+    ///
+    /// let error = Configuration::default().netrc("/nowhere/netrc").check().unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::FileDoesNotExist);
+    /// ```
+    pub fn netrc(self, path: impl AsRef<Path>) -> Self {
+        self.attempt(|configuration| {
+            configuration.netrc = Some(Netrc::from_path(path)?);
+            Ok(())
+        })
+    }
+
+    /// The same with the user's own file, `$NETRC` or `~/.netrc`. If there is none, nothing is looked up.
+    pub fn netrc_default(self) -> Self {
+        self.attempt(|configuration| {
+            configuration.netrc = match Netrc::from_default_path() {
+                Err(error) if error.kind() == ErrorKind::FileDoesNotExist => {
+                    log::debug!("{error}");
+                    None
+                }
+                read => Some(read?),
+            };
+            Ok(())
+        })
+    }
+
+    /// What was read from a `.netrc`.
+    pub fn get_netrc(&self) -> Option<&Netrc> {
+        self.netrc.as_ref()
     }
 
     /// Adds an authentication scheme of the program's own, such as one for NTLM, Negotiate or AWS

@@ -8,6 +8,7 @@ pub(crate) mod date;
 pub(crate) mod digest_fields;
 pub(crate) mod eyeballs;
 pub(crate) mod http1;
+pub(crate) mod netrc;
 pub(crate) mod public_suffix;
 pub(crate) mod ranges;
 pub(crate) mod redirect;
