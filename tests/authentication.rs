@@ -252,6 +252,26 @@ fn credentials_of_the_url_are_sent_unasked_and_once() {
 }
 
 #[test]
+fn netrc_is_looked_at_when_asked_for() {
+    let server = Server::start(guarded);
+    let directory = support::Directory::new();
+    let file = directory.path().join("netrc");
+    let text = "machine other.example login x password y\nmachine 127.0.0.1 login me password secret\n";
+    std::fs::write(&file, text).expect("written");
+    let session = Session::new(configuration_for(&server).netrc(&file));
+    assert_eq!(session.data_task(server.url("/")).wait().expect("a response").status(), 200);
+    assert_eq!(server.requests().len(), 2, "nothing is sent unasked");
+    // Who is named in the URL gets the password that belongs to him, or none.
+    for (user, status) in [("me", 200), ("you", 401)] {
+        let url = server.url("/").replacen("://", &format!("://{user}@"), 1);
+        let session = Session::new(configuration_for(&server).netrc(&file));
+        assert_eq!(session.data_task(url).wait().expect("a response").status(), status, "{user}");
+    }
+    let session = Session::new(configuration_for(&server));
+    assert_eq!(session.data_task(server.url("/")).wait().expect("a response").status(), 401);
+}
+
+#[test]
 fn the_delegate_sees_what_the_url_was_refused_with() {
     let server = Server::start(guarded);
     let answers = Answers::new([use_it(me("secret", Persistence::None))]);

@@ -6,6 +6,7 @@ use crate::authentication::{
     self, AuthenticatingRequest, AuthenticationExchange, AuthenticationScheme, AuthenticationStep,
 };
 use crate::challenge::{AuthenticationMethod, Credential, Persistence, ProtectionSpace};
+use crate::configuration::Configuration;
 use crate::error::{Error, ErrorKind, Result};
 use crate::head::percent_decoded;
 use crate::header;
@@ -109,7 +110,7 @@ impl Loader {
             return Ok(Authorization::Nothing);
         }
         let url = request.check()?;
-        if let Some((user, password)) = url_credentials(url) {
+        if let Some((user, password)) = credentials_for(url, &core.context.configuration) {
             let value = basic::authorization(&user, &password)?;
             let credential = Credential::new(user, password, Persistence::None);
             let space = space_of(url, AuthenticationMethod::Basic);
@@ -297,7 +298,7 @@ impl Loader {
         let request = self.request(core);
         let url = request.check()?;
         let mut known = Vec::new();
-        if let Some((user, password)) = url_credentials(url) {
+        if let Some((user, password)) = credentials_for(url, &core.context.configuration) {
             known.push(Credential::new(user, password, Persistence::None));
         }
         if let (Some(credential), Ok(original)) = (&request.credential, core.original.check()) {
@@ -305,6 +306,7 @@ impl Loader {
                 known.push(credential.clone());
             }
         }
+        known.extend(netrc_credential(url, &core.context.configuration));
         if let Some(store) = &core.context.stores()?.credentials {
             known.extend(store.default_credential(space));
         }
@@ -379,6 +381,21 @@ pub(super) fn url_credentials(url: &Url) -> Option<(String, String)> {
     }
     let decode = |text| String::from_utf8_lossy(&percent_decoded(text)).into_owned();
     Some((decode(url.username()), decode(url.password().unwrap_or_default())))
+}
+
+/// The same, with the password from `.netrc` if the URL has none.
+fn credentials_for(url: &Url, configuration: &Configuration) -> Option<(String, String)> {
+    let (user, password) = url_credentials(url)?;
+    let found = url.password().is_none().then(|| netrc_credential(url, configuration)).flatten();
+    let password = found.and_then(|found| found.password().map(str::to_owned)).unwrap_or(password);
+    Some((user, password))
+}
+
+/// What `.netrc` has for the host, and for the user if the URL names one.
+fn netrc_credential(url: &Url, configuration: &Configuration) -> Option<Credential> {
+    let user = Some(url.username()).filter(|user| !user.is_empty()).map(percent_decoded);
+    let user = user.map(|user| String::from_utf8_lossy(&user).into_owned());
+    configuration.get_netrc()?.credential(url.host_str()?, user.as_deref())
 }
 
 /// The header that the URL of a request stands for, if it has none of its own.
