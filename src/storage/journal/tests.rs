@@ -2,7 +2,7 @@ use super::*;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::thread;
 
 const KIND: Kind = Kind(*b"test");
@@ -312,22 +312,37 @@ fn keep(state: &mut Vec<Bytes>, news: News) {
     state.extend(news.records);
 }
 
+/// Counts down when a writer has ended, however it has.
+struct Done<'a>(&'a AtomicUsize);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 #[test]
 fn threads_that_write_at_once_lose_nothing() {
     let directory = Directory::new();
     let shared = directory.open();
+    let writing = AtomicUsize::new(4);
     thread::scope(|scope| {
         scope.spawn(|| {
             // Everything is put into a new file while the others write.
             let (journal, mut state) = (directory.open(), Vec::new());
-            while state.len() < 400 {
-                keep(&mut state, journal.news());
-                journal.compact(&state).unwrap();
+            while writing.load(Ordering::SeqCst) > 0 {
+                let news = journal.news();
+                // Whoever does nothing else keeps the others out.
+                if news != News::default() {
+                    keep(&mut state, news);
+                    journal.compact(&state).unwrap();
+                }
             }
         });
         for writer in 0..4 {
-            let (shared, directory) = (&shared, &directory);
+            let (shared, directory, writing) = (&shared, &directory, &writing);
             scope.spawn(move || {
+                let _done = Done(writing);
                 let own = directory.open();
                 for number in 0..100 {
                     let journal = if writer % 2 == 0 { shared } else { &own };
