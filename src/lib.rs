@@ -54,6 +54,7 @@
 //! | try again | [`RetryPolicy`] |
 //! | cancel, suspend, prefer | [`Task::cancel`], [`Task::suspend`], [`Task::set_priority`] |
 //! | set limits, headers, trust | [`Configuration`] |
+//! | keep cookies, or have none | [`CookieStorage`], [`Cookie`] |
 //! | know what went wrong | [`Error`], [`ErrorKind`] |
 //! | show how far it is | [`Task::progress`], [`Task::on_progress`], [`Session::progress`] |
 //! | know what took how long | [`Task::metrics`], [`TaskMetrics`] |

@@ -169,10 +169,9 @@ pub(crate) fn check(cookie: &Cookie) -> Option<&'static str> {
     if bytes(name) + bytes(value) > LONGEST_PAIR {
         return Some("is longer than 4,096 bytes, name and value together");
     }
-    if !cookie.path.starts_with('/') || is_bad(&cookie.path) || cookie.path.len() > LONGEST_ATTRIBUTE {
-        return Some(
-            "has a path that does not begin with `/`, has `;` or a control character, or is too long",
-        );
+    let path = &cookie.path;
+    if !path.starts_with('/') || path.bytes().any(is_control) || path.len() > LONGEST_ATTRIBUTE {
+        return Some("has a path that does not begin with `/`, has a control character, or is too long");
     }
     if cookie.domain.is_empty() || cookie.domain.len() > LONGEST_ATTRIBUTE || !is_host(&cookie.domain) {
         return Some("has a domain that is no host");
@@ -191,7 +190,8 @@ pub(crate) fn is_control(byte: u8) -> bool {
 
 /// Whether it is what a host is in a URL.
 fn is_host(domain: &str) -> bool {
-    domain.bytes().all(|byte| byte.is_ascii_graphic() && !byte.is_ascii_uppercase() && byte != b'/')
+    !domain.starts_with('.')
+        && domain.bytes().all(|byte| byte.is_ascii_graphic() && !byte.is_ascii_uppercase() && byte != b'/')
 }
 
 fn malformed(name: &str, wrong: &str) -> Error {
@@ -209,6 +209,7 @@ mod tests {
             ("neither a domain nor a host", Cookie::builder("a", "b")),
             ("no host", builder().host("a b")),
             ("no host", builder().domain("")),
+            ("no host", builder().domain("..example.com")),
             ("neither a name nor a value", Cookie::builder("", "").host("h")),
             ("its name", Cookie::builder("a=b", "").host("h")),
             ("its name", Cookie::builder(" a", "").host("h")),
@@ -216,7 +217,7 @@ mod tests {
             ("its value", Cookie::builder("a", "b ").host("h")),
             ("4,096", Cookie::builder("a", "b".repeat(4096)).host("h")),
             ("path", builder().path("x")),
-            ("path", builder().path("/x;y")),
+            ("path", builder().path("/x\n")),
             ("path", builder().path(format!("/{}", "x".repeat(1024)))),
             ("SameSite=None", builder().same_site(SameSite::None)),
             ("prefix", Cookie::builder("__secure-a", "b").host("h")),

@@ -2,7 +2,7 @@
 
 use super::matching::{default_path, domain_matches, is_secure, is_web};
 use super::set_cookie::SetCookie;
-use crate::cookie::{Cookie, Flags, SameSite};
+use crate::cookie::{Cookie, Flags, LONGEST_ATTRIBUTE, SameSite};
 use crate::proto::public_suffix::PublicSuffixes;
 use http::HeaderMap;
 use http::header::SET_COOKIE;
@@ -89,6 +89,9 @@ pub(super) fn admit(
     now: SystemTime,
 ) -> Result<Cookie, Refusal> {
     let Some(host) = url.host_str().filter(|_| is_web(url)) else { return Err(Refusal::NotHttp) };
+    if host.starts_with('.') {
+        return Err(Refusal::ForeignDomain);
+    }
     let domain = match set.domain {
         // The host of a public suffix may have cookies for itself.
         Some(domain) if suffixes.is_public_suffix(&domain) => {
@@ -125,7 +128,7 @@ pub(super) fn admit(
             latin1: set.latin1,
         },
         domain: domain.unwrap_or_else(|| host.to_owned()),
-        path: set.path.unwrap_or_else(|| default_path(url.path()).to_owned()),
+        path: set.path.unwrap_or_else(|| shortened(default_path(url.path())).to_owned()),
         expires: expires.map(|expires| expires.min(last)),
         same_site: set.same_site,
     };
@@ -154,6 +157,17 @@ pub(crate) fn check_prefix(cookie: &Cookie, is_root: bool) -> Result<(), Refusal
         return Err(Refusal::Prefix);
     }
     Ok(())
+}
+
+/// Of a path that is longer than an attribute may be, the directory that is not.
+fn shortened(path: &str) -> &str {
+    match path.as_bytes().get(..LONGEST_ATTRIBUTE) {
+        Some(start) if path.len() > LONGEST_ATTRIBUTE => {
+            let end = start.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
+            path.get(..end.max(1)).unwrap_or("/")
+        }
+        _ => path,
+    }
 }
 
 /// So many seconds from then on; what is not above zero is over.

@@ -172,6 +172,9 @@ impl Jar {
         now: SystemTime,
         suffixes: &PublicSuffixes,
     ) -> Option<HeaderValue> {
+        if self.sites.is_empty() {
+            return None;
+        }
         let entries = self.sites.get_mut(site(asked.host, suffixes))?;
         let mut chosen: Vec<&mut Entry> = entries
             .iter_mut()

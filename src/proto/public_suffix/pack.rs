@@ -13,6 +13,7 @@
 //! and, unless bit 6 is set or a rule ends, how far behind the end of the node the target is: seven bits a
 //! byte, the least first, all but the last with bit 7 set.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 /// The rule is the name itself.
@@ -74,7 +75,9 @@ pub(crate) fn pack(list: &str) -> Result<Vec<u8>, Nonsense> {
             (None, None) if rule == "*" => continue,
             (None, None) => (rule, NORMAL),
         };
-        *rules.entry(backwards(name).ok_or(Nonsense::Line(index + 1))?).or_default() |= kind;
+        // Without the tables of Unicode, which a build can do without, no URL has such a name either.
+        let Some(ascii) = to_ascii(name) else { continue };
+        *rules.entry(backwards(&ascii).ok_or(Nonsense::Line(index + 1))?).or_default() |= kind;
         if rules.len() > MOST_RULES {
             return Err(Nonsense::TooLong);
         }
@@ -88,9 +91,16 @@ pub(crate) fn pack(list: &str) -> Result<Vec<u8>, Nonsense> {
     Ok(automaton.lay_out(root))
 }
 
+/// A name as URLs have it; `None` for one that they cannot have.
+fn to_ascii(name: &str) -> Option<Cow<'_, str>> {
+    if name.is_ascii() {
+        return Some(Cow::Borrowed(name));
+    }
+    Some(url::quirks::domain_to_ascii(name)).filter(|ascii| !ascii.is_empty()).map(Cow::Owned)
+}
+
 /// The symbols of a name, the last one first.
-fn backwards(name: &str) -> Option<Vec<u8>> {
-    let ascii = if name.is_ascii() { name.to_owned() } else { url::quirks::domain_to_ascii(name) };
+fn backwards(ascii: &str) -> Option<Vec<u8>> {
     let labels = ascii.split('.');
     let sound = !ascii.is_empty() && ascii.len() <= LONGEST_NAME;
     if !sound || labels.into_iter().any(|label| label.is_empty() || label.len() > 63) {

@@ -68,6 +68,13 @@ fn paths_step_11() {
     {
         assert_eq!(from(URL, &format!("a=b; {attribute}")).expect(attribute).path(), expected, "{attribute}");
     }
+    // Nobody says how long the path of a URL may be.
+    let path = |address: &str| from(address, "a=b").expect("a cookie").path().len();
+    assert_eq!(path(&format!("https://example.com/{}/x", "y".repeat(1023))), 1024);
+    assert_eq!(path(&format!("https://example.com/{}/x", "y".repeat(1024))), 1);
+    assert_eq!(path(&format!("https://example.com/{}/{}/x", "y".repeat(1000), "z".repeat(1000))), 1001);
+    assert_eq!(from("https://example.com/a;b/c", "a=b").expect("a cookie").path(), "/a;b");
+    assert_eq!(from("https://.example.com/", "a=b"), Err(Refusal::ForeignDomain));
 }
 
 #[test]
