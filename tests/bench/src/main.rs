@@ -1,5 +1,6 @@
 //! urlsession beside other clients: one command, one table a scenario. See README.md.
 
+mod cache;
 mod clients;
 mod machine;
 mod measure;
@@ -24,8 +25,10 @@ fn main() -> Result<()> {
                 scenarios::ALL
                     .iter()
                     .for_each(|scenario| println!("{:10} {}", scenario.name, scenario.title));
+                println!("{:10} {}", cache::NAME, cache::TITLE);
                 return Ok(());
             }
+            cache::NAME => only.push(cache::NAME),
             name if scenarios::ALL.iter().any(|scenario| scenario.name == name) => only.push(name),
             other => return Err(format!("what is {other:?}? --help lists the scenarios").into()),
         }
@@ -37,6 +40,9 @@ fn main() -> Result<()> {
         if only.is_empty() || only.contains(&scenario.name) {
             scenarios::run(scenario, &server.target, quick)?;
         }
+    }
+    if only.is_empty() || only.contains(&cache::NAME) {
+        cache::run(quick)?;
     }
     Ok(())
 }
