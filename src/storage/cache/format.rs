@@ -234,9 +234,27 @@ fn long(rest: &mut &[u8]) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::tests::stored;
+pub(super) mod tests {
     use super::*;
+    use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
+    use std::time::SystemTime;
+
+    /// Metadata with that entity tag.
+    pub(in super::super) fn stored(tag: &str) -> Stored {
+        let headers = [("etag", tag), ("content-type", "text/plain")];
+        let headers = headers.map(|(name, value)| {
+            (HeaderName::from_static(name), HeaderValue::from_str(value).expect("a value"))
+        });
+        Stored {
+            status: StatusCode::OK,
+            version: Version::HTTP_11,
+            headers: HeaderMap::from_iter(headers),
+            selecting: Vec::new(),
+            request_time: SystemTime::now(),
+            response_time: SystemTime::now(),
+            body_length: 0,
+        }
+    }
 
     fn file(url: &str, body: &[u8]) -> Vec<u8> {
         let sums = Sums::of(body);

@@ -1,6 +1,6 @@
 use super::format::BLOCK;
+use super::format::tests::stored;
 use super::*;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -8,22 +8,6 @@ use std::time::Duration;
 
 const URL: &str = "http://example.com/";
 const MIB: u64 = 1 << 20;
-
-/// Metadata with that entity tag.
-pub(super) fn stored(tag: &str) -> Stored {
-    let headers = [("etag", tag), ("content-type", "text/plain")];
-    let headers = headers
-        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).expect("a value")));
-    Stored {
-        status: StatusCode::OK,
-        version: Version::HTTP_11,
-        headers: HeaderMap::from_iter(headers),
-        selecting: Vec::new(),
-        request_time: SystemTime::now(),
-        response_time: SystemTime::now(),
-        body_length: 0,
-    }
-}
 
 /// Metadata of a response that was selected by a header.
 fn variant(tag: &str, accept: &str) -> Stored {

@@ -1,5 +1,6 @@
 //! urlsession beside other clients: one command, one table a scenario. See README.md.
 
+mod cache;
 mod clients;
 mod cookies;
 mod machine;
@@ -25,9 +26,11 @@ fn main() -> Result<()> {
                 scenarios::ALL
                     .iter()
                     .for_each(|scenario| println!("{:10} {}", scenario.name, scenario.title));
+                println!("{:10} {}", cache::NAME, cache::TITLE);
                 println!("{:10} {}", cookies::NAME, cookies::TITLE);
                 return Ok(());
             }
+            cache::NAME => only.push(cache::NAME),
             cookies::NAME => only.push(cookies::NAME),
             name if scenarios::ALL.iter().any(|scenario| scenario.name == name) => only.push(name),
             other => return Err(format!("what is {other:?}? --help lists the scenarios").into()),
@@ -40,6 +43,9 @@ fn main() -> Result<()> {
         if only.is_empty() || only.contains(&scenario.name) {
             scenarios::run(scenario, &server.target, quick)?;
         }
+    }
+    if only.is_empty() || only.contains(&cache::NAME) {
+        cache::run(quick)?;
     }
     if only.is_empty() || only.contains(&cookies::NAME) {
         cookies::run(&server.target, quick)?;

@@ -29,6 +29,12 @@ mod library {
         pub(crate) mod outgoing;
     }
 
+    pub(crate) mod storage {
+        pub(crate) mod cache {
+            pub(crate) mod format;
+        }
+    }
+
     pub(crate) mod resume {
         pub(crate) mod facts;
         pub(crate) mod format;
@@ -65,6 +71,7 @@ mod tls {
     }
 }
 
+mod check_cache_file;
 mod check_chunked;
 mod check_coding;
 mod check_cookies;
@@ -79,6 +86,7 @@ mod check_resume;
 mod pieces;
 mod wire;
 
+pub use check_cache_file::cache_file;
 pub use check_chunked::chunked_body;
 pub use check_coding::coding;
 pub use check_cookies::{cookie_file, set_cookie};
@@ -103,6 +111,11 @@ mod corpus {
             count += 1;
         }
         assert!(count > 0);
+    }
+
+    #[test]
+    fn cache_file() {
+        run("cache_file", super::cache_file);
     }
 
     #[test]
