@@ -33,6 +33,9 @@ mod library {
         pub(crate) mod cache {
             pub(crate) mod format;
         }
+        pub(crate) mod journal {
+            pub(crate) mod format;
+        }
     }
 
     pub(crate) mod resume {
@@ -78,6 +81,8 @@ mod check_cookies;
 mod check_digest;
 mod check_exchange;
 mod check_head;
+mod check_hsts;
+mod check_journal;
 mod check_location;
 mod check_public_suffix;
 mod check_ranges;
@@ -93,6 +98,8 @@ pub use check_cookies::{cookie_file, set_cookie};
 pub use check_digest::digest_fields;
 pub use check_exchange::exchange;
 pub use check_head::response_head;
+pub use check_hsts::hsts;
+pub use check_journal::journal;
 pub use check_location::location;
 pub use check_public_suffix::public_suffix;
 pub use check_ranges::range_answer;
@@ -141,6 +148,16 @@ mod corpus {
     #[test]
     fn exchange() {
         run("exchange", super::exchange);
+    }
+
+    #[test]
+    fn hsts() {
+        run("hsts", super::hsts);
+    }
+
+    #[test]
+    fn journal() {
+        run("journal", super::journal);
     }
 
     #[test]
