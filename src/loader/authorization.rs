@@ -109,7 +109,7 @@ impl Loader {
             return Ok(Authorization::Nothing);
         }
         let url = request.check()?;
-        if let Some((user, password)) = url_credentials(url) {
+        if let Some((user, password)) = self.url_credentials(url, core) {
             let value = basic::authorization(&user, &password)?;
             let credential = Credential::new(user, password, Persistence::None);
             let space = space_of(url, AuthenticationMethod::Basic);
@@ -271,8 +271,17 @@ impl Loader {
         core: &Arc<TaskCore>,
     ) -> Result<bool> {
         match (&mut attempt.means, &offer.scheme) {
-            (Means::Digest { session, .. }, Scheme::Digest(challenge)) => {
-                Ok(session.renew(challenge) && challenge.is_stale())
+            (Means::Digest { session, paths, proof }, Scheme::Digest(challenge)) => {
+                // Servers that have forgotten a nonce do not always say that it is that. When it was sent
+                // unasked, it is more likely than that the password has changed.
+                let is_forgotten =
+                    attempt.known && proof.as_ref().is_some_and(|proof| !proof.is_for(challenge));
+                let again = session.renew(challenge) && (challenge.is_stale() || is_forgotten);
+                if again {
+                    *paths = challenge.paths(self.request(core).check()?);
+                    attempt.known = false;
+                }
+                Ok(again)
             }
             (Means::Scheme { exchange, next, .. }, Scheme::Own(_)) => {
                 let challenge: &AuthChallenge = &offer.challenge;
@@ -297,7 +306,7 @@ impl Loader {
         let request = self.request(core);
         let url = request.check()?;
         let mut known = Vec::new();
-        if let Some((user, password)) = url_credentials(url) {
+        if let Some((user, password)) = self.url_credentials(url, core) {
             known.push(Credential::new(user, password, Persistence::None));
         }
         if let (Some(credential), Ok(original)) = (&request.credential, core.original.check()) {
@@ -305,11 +314,25 @@ impl Loader {
                 known.push(credential.clone());
             }
         }
+        if let (Some(netrc), Some(host)) = (core.context.configuration.get_netrc(), url.host_str()) {
+            let user = known.first().and_then(Credential::user).filter(|_| !url.username().is_empty());
+            let credential = netrc.credential(host, user);
+            known.extend(credential);
+        }
         if let Some(store) = &core.context.stores()?.credentials {
             known.extend(store.default_credential(space));
         }
         known.retain(|credential| fits(credential, space.authentication_method()));
         Ok(known)
+    }
+
+    /// User name and password of the URL. If it has no password, `.netrc` may have it.
+    fn url_credentials(&self, url: &Url, core: &Arc<TaskCore>) -> Option<(String, String)> {
+        let (user, password) = url_credentials(url)?;
+        let netrc = core.context.configuration.get_netrc().filter(|_| url.password().is_none());
+        let found = netrc.and_then(|netrc| netrc.credential(url.host_str()?, Some(&user)));
+        let password = found.as_ref().and_then(Credential::password).map_or(password, str::to_owned);
+        Some((user, password))
     }
 
     /// What was accepted is kept, as long as the credential says.
