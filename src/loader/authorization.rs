@@ -272,8 +272,17 @@ impl Loader {
         core: &Arc<TaskCore>,
     ) -> Result<bool> {
         match (&mut attempt.means, &offer.scheme) {
-            (Means::Digest { session, .. }, Scheme::Digest(challenge)) => {
-                Ok(session.renew(challenge) && challenge.is_stale())
+            (Means::Digest { session, paths, proof }, Scheme::Digest(challenge)) => {
+                // Servers that have forgotten a nonce do not always say that it is that. When it was sent
+                // unasked, it is more likely than that the password has changed.
+                let is_forgotten =
+                    attempt.known && proof.as_ref().is_some_and(|proof| !proof.is_for(challenge));
+                let again = session.renew(challenge) && (challenge.is_stale() || is_forgotten);
+                if again {
+                    *paths = challenge.paths(self.request(core).check()?);
+                    attempt.known = false;
+                }
+                Ok(again)
             }
             (Means::Scheme { exchange, next, .. }, Scheme::Own(_)) => {
                 let challenge: &AuthChallenge = &offer.challenge;

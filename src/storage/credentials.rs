@@ -230,11 +230,6 @@ impl CredentialStorage {
         self.0.unasked.find(url)
     }
 
-    /// The same for a proxy.
-    pub(crate) fn unasked_by_proxy(&self, host: &str, port: u16) -> Option<Arc<Proven>> {
-        self.0.unasked.find_proxy(host, port)
-    }
-
     /// A server took a credential, in answer to a challenge or unasked, for a request to `url`. `paths` are the
     /// beginnings of the paths that it holds for. The credential is kept as long as its persistence says, and
     /// is the default from now on; one with [`Persistence::None`] is neither kept nor sent unasked.

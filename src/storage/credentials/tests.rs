@@ -287,13 +287,11 @@ fn a_credential_for_one_use_is_not_remembered() {
 }
 
 #[test]
-fn proxies_are_places_of_their_own() {
+fn what_a_proxy_took_is_not_for_servers() {
     let storage = CredentialStorage::in_memory();
-    let proxy = ProtectionSpace::new("Proxy", 3128, "http", AuthenticationMethod::Basic).on_proxy();
-    took(&storage, &proxy, "me", "https://example.com/a/b", &["/a/"]);
-    assert!(storage.unasked_by_proxy("proxy", 3128).is_some());
-    assert!(storage.unasked_by_proxy("proxy", 3129).is_none());
-    assert_eq!(unasked(&storage, "https://example.com/a/b"), None);
+    let proxy = ProtectionSpace::new("proxy", 3128, "http", AuthenticationMethod::Basic).on_proxy();
+    took(&storage, &proxy, "me", "http://proxy:3128/", &["/"]);
+    assert!(storage.default_credential(&proxy).is_some());
     assert_eq!(unasked(&storage, "http://proxy:3128/"), None);
 }
 

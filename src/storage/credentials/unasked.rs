@@ -74,13 +74,6 @@ impl Unasked {
         self.find_at(&origin(url)?, url.path())
     }
 
-    pub(crate) fn find_proxy(&self, host: &str, port: u16) -> Option<Arc<Proven>> {
-        if !self.any.load(Ordering::Relaxed) {
-            return None;
-        }
-        self.find_at(&proxy(host, port), "/")
-    }
-
     #[cold]
     fn find_at(&self, origin: &str, path: &str) -> Option<Arc<Proven>> {
         let tables = lock(&self.tables);
@@ -99,13 +92,8 @@ impl Unasked {
         url: &Url,
         mut paths: Vec<String>,
     ) {
-        let origin = if space.is_proxy() {
-            paths = vec!["/".to_owned()];
-            proxy(space.host(), space.port())
-        } else {
-            let Some(origin) = origin(url) else { return };
-            origin.into_owned()
-        };
+        // What a proxy wants is not for the servers behind it.
+        let Some(origin) = origin(url).filter(|_| space.is_server()).map(Cow::into_owned) else { return };
         let space = normalised(space);
         let mut tables = lock(&self.tables);
         self.any.store(true, Ordering::Relaxed);
@@ -231,9 +219,4 @@ fn origin(url: &Url) -> Option<Cow<'_, str>> {
         return Some(Cow::Borrowed(&url[..Position::BeforePath]));
     }
     Some(Cow::Owned(url.origin().ascii_serialization()))
-}
-
-/// The key of a proxy. No URL begins like this.
-fn proxy(host: &str, port: u16) -> String {
-    format!("proxy {}:{port}", host.to_ascii_lowercase())
 }

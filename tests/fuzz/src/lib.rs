@@ -75,15 +75,18 @@ mod tls {
 }
 
 mod check_cache_file;
+mod check_challenges;
 mod check_chunked;
 mod check_coding;
 mod check_cookies;
 mod check_digest;
+mod check_digest_answer;
 mod check_exchange;
 mod check_head;
 mod check_hsts;
 mod check_journal;
 mod check_location;
+mod check_netrc;
 mod check_public_suffix;
 mod check_ranges;
 mod check_resumable_upload;
@@ -92,15 +95,18 @@ mod pieces;
 mod wire;
 
 pub use check_cache_file::cache_file;
+pub use check_challenges::challenges;
 pub use check_chunked::chunked_body;
 pub use check_coding::coding;
 pub use check_cookies::{cookie_file, set_cookie};
 pub use check_digest::digest_fields;
+pub use check_digest_answer::digest_answer;
 pub use check_exchange::exchange;
 pub use check_head::response_head;
 pub use check_hsts::hsts;
 pub use check_journal::journal;
 pub use check_location::location;
+pub use check_netrc::netrc;
 pub use check_public_suffix::public_suffix;
 pub use check_ranges::range_answer;
 pub use check_resumable_upload::resumable_upload;
@@ -192,5 +198,20 @@ mod corpus {
     #[test]
     fn set_cookie() {
         run("set_cookie", super::set_cookie);
+    }
+
+    #[test]
+    fn challenges() {
+        run("challenges", super::challenges);
+    }
+
+    #[test]
+    fn digest_answer() {
+        run("digest_answer", super::digest_answer);
+    }
+
+    #[test]
+    fn netrc() {
+        run("netrc", super::netrc);
     }
 }

@@ -8,7 +8,7 @@
 pub(crate) mod hash;
 mod session;
 
-pub(crate) use session::{Answer, DigestSession, Peer, Proof};
+pub(crate) use session::{DigestSession, Proof};
 
 use super::basic;
 use super::challenges::AuthChallenge;

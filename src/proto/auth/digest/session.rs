@@ -79,6 +79,13 @@ pub(crate) enum Peer {
     Refuted,
 }
 
+impl Proof {
+    /// Whether the request had the nonce of this challenge.
+    pub(crate) fn is_for(&self, challenge: &DigestChallenge) -> bool {
+        self.nonce.value == challenge.nonce
+    }
+}
+
 impl DigestSession {
     /// A session for a user and the password.
     ///

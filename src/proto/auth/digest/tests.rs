@@ -1,6 +1,7 @@
 //! The vectors of the RFCs, and others computed with Python's hashlib from the formulas of RFC 7616
 //! sections 3.4.1 to 3.4.3 and 3.5.
 
+use super::session::{Answer, Peer};
 use super::*;
 use crate::proto::auth::challenges::challenges;
 use http::header::{HeaderMap, HeaderName, HeaderValue, WWW_AUTHENTICATE};
