@@ -133,8 +133,8 @@ Connection
       --pinnedpubkey KEYS trusts only servers with one of these public keys:
                           sha256//BASE64, several with ; between them, or a file
                           with the key itself (PEM or DER)
-      --hsts FILE         asks hosts by https that have asked for that, and keeps
-                          in FILE who they are
+      --hsts FILE         uses https with the hosts that have asked for it, and
+                          keeps in FILE who they are
       --allow-cleartext   sends to any host by http, and follows redirects to it
                           from https; without this it does so only near by
       --compressed        decodes bodies, which it does anyhow; not to decode

@@ -51,9 +51,39 @@ impl Pins {
     }
 }
 
-/// Whether a server was refused for its key, where keys were pinned: there is nothing else that is wrong
-/// with it, or that would have counted.
-pub fn is_about_key(error: &Error, insecure: bool) -> bool {
+/// Whether a server was refused for its key.
+pub fn is_about_key(error: &Error, pins: &Pins) -> bool {
+    let Ok(keys) = pins.read() else { return false };
     error.kind() == ErrorKind::ServerCertificateUntrusted
-        && (insecure || error.server_trust().is_some_and(|trust| trust.evaluate().is_ok()))
+        && error.server_trust().is_some_and(|trust| !keys.are_met_by(trust))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A key that `openssl ecparam -name prime256v1 -genkey` made, and its hash by `openssl dgst`.
+    const PEM: &str = "-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEj82PnYldl/RbPzCzmDWx7msQV56V
+RgRP1EyjmQYXW/WkcbZ9jSycH1C6v+dJ/ZDUAHMvxSvgipQ1XiOFL7N2XQ==
+-----END PUBLIC KEY-----
+";
+    const HASH: &str = "sha256/lseyuBs+SxOZs9f9sJTHMquPnONIDk5EbSLJ4CiVY1Y=";
+
+    #[test]
+    fn keys_are_in_files_of_two_forms() {
+        let directory = std::env::temp_dir();
+        let path = directory.join(format!("urlsession-pins-{}", std::process::id()));
+        let key = SubjectPublicKeyInfoDer::from_pem_slice(PEM.as_bytes()).unwrap();
+        for bytes in [PEM.as_bytes(), key.as_ref()] {
+            std::fs::write(&path, bytes).unwrap();
+            let pins = Pins::parse(path.to_str().unwrap()).unwrap();
+            assert_eq!(pins.read().unwrap().to_string(), HASH);
+        }
+        std::fs::write(&path, "no key").unwrap();
+        assert_eq!(Pins::File(path.clone()).read().unwrap_err().exit, Exit::ReadInput);
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(Pins::parse(HASH).unwrap().read().unwrap().to_string(), HASH);
+        assert!(Pins::parse("sha256//x").is_err());
+    }
 }

@@ -272,8 +272,10 @@ impl Transfer {
     fn failure(&self, error: &Error) -> Failure {
         let failure = Failure::from(error);
         match &self.job.options.pinned_key {
-            Some(_) if pins::is_about_key(error, self.job.options.insecure) => {
-                Failure { exit: Exit::PinnedKey, ..failure }
+            Some(pins) if pins::is_about_key(error, pins) => {
+                // What the library advises is for programmers.
+                let message = failure.message.split("; if one").next().unwrap_or_default();
+                Failure::new(Exit::PinnedKey, message)
             }
             _ => failure,
         }
