@@ -9,7 +9,8 @@ use std::io::Read;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::process::{Command, Output, Stdio};
 use support::tool::{self, code, err, out};
-use support::{Directory, Received, Reply, Server};
+use support::{Certs, Directory, Received, Reply, Server, Tls};
+use urlsession::{Certificate, PinnedKeys};
 
 fn fetch(directory: &Directory, args: &[&str]) -> Output {
     tool::command("fetch", directory.path(), args).output().unwrap()
@@ -173,4 +174,142 @@ fn cookie_files_that_do_not_work_are_told_of() {
     let mut written = [0; 4096];
     let count = pipe.read(&mut written).unwrap();
     assert!(written[..count].ends_with(b"\ta\t1\n"));
+}
+
+/// Asks for what `offers` names, and takes whatever comes.
+fn asking(offers: &'static [&'static str]) -> Server {
+    Server::start(move |request| match (request.path(), authorization(request)) {
+        ("/moved", _) => Reply::redirect(302, request.query().unwrap()),
+        (_, "none") => offers
+            .iter()
+            .fold(Reply::ok("who?").with_status(401), |reply, offer| reply.header("www-authenticate", offer)),
+        (_, sent) => Reply::ok(sent.to_owned()),
+    })
+}
+
+const BASIC: &str = "Basic realm=\"staff\"";
+const DIGEST: &str = "Digest realm=\"staff\", qop=\"auth\", algorithm=SHA-256, nonce=\"abc\"";
+
+#[test]
+fn digest_waits_to_be_asked() {
+    let (server, directory) = (asking(&[BASIC, DIGEST]), Directory::new());
+    for scheme in ["--digest", "--anyauth"] {
+        let sent = succeeds(&directory, &[scheme, "-u", "me:hidden", &server.url("/x")]);
+        assert!(sent.starts_with("Digest username=\"me\"") && sent.contains("uri=\"/x\""), "{sent}");
+        assert!(!sent.contains("hidden"));
+    }
+    assert_eq!(authorization(&server.request(0)), "none");
+    assert_eq!(server.requests().len(), 4);
+}
+
+#[test]
+fn only_what_was_named_is_used() {
+    let (server, directory) = (asking(&[BASIC]), Directory::new());
+    // Not to be let in is no error of the transfer, as with curl.
+    assert_eq!(succeeds(&directory, &["--digest", "-u", "me:x", &server.url("/")]), "who?");
+    assert_eq!(server.requests().len(), 1);
+    fails(&directory, &["--digest", "-u", "me:x", "-f", &server.url("/")], 22);
+    assert_eq!(succeeds(&directory, &["--anyauth", "-u", "me:x", &server.url("/")]), "Basic bWU6eA==");
+    assert_eq!(
+        succeeds(&directory, &["--digest", "--basic", "-u", "me:x", &server.url("/")]),
+        "Basic bWU6eA=="
+    );
+}
+
+#[test]
+fn a_password_that_is_wrong_is_tried_once() {
+    let directory = Directory::new();
+    let server = Server::start(|_| Reply::ok("no").with_status(401).header("www-authenticate", DIGEST));
+    assert_eq!(succeeds(&directory, &["--anyauth", "-u", "me:x", &server.url("/")]), "no");
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[test]
+fn a_password_stays_with_its_host() {
+    let (server, other, directory) = (asking(&[BASIC]), asking(&[BASIC, DIGEST]), Directory::new());
+    let there = server.url("/moved?") + &other.url("/");
+    for scheme in ["--basic", "--anyauth", "--digest"] {
+        assert_eq!(succeeds(&directory, &[scheme, "-u", "me:x", &there]), "who?", "{scheme}");
+        let token = &["--oauth2-bearer", "t", &there];
+        assert_eq!(succeeds(&directory, token), "who?");
+    }
+    assert!(other.requests().iter().all(|request| authorization(request) == "none"));
+}
+
+#[test]
+fn a_body_is_sent_again_with_the_answer() {
+    let directory = Directory::new();
+    let server = Server::start(|request| match authorization(request) {
+        "none" => Reply::status(401).header("www-authenticate", DIGEST),
+        _ => Reply::ok(request.body()),
+    });
+    fs::write(directory.join("file"), "from a file").unwrap();
+    for args in [["-d", "@file"], ["-T", "file"]] {
+        let url = server.url("/");
+        let args = [&args[..], &["--digest", "-u", "me:x", &url]].concat();
+        assert_eq!(succeeds(&directory, &args), "from a file");
+    }
+}
+
+#[test]
+fn keys_are_pinned() {
+    let certs = Certs::valid();
+    let leaf = Certificate::from_der(certs.leaf().to_vec());
+    let pin = PinnedKeys::from_sha256([leaf.public_key_sha256().unwrap()]).to_string();
+    let server = Server::builder().tls(Tls::new().certs(certs)).start(|_| Reply::ok("hello"));
+    let directory = Directory::new();
+    fs::write(directory.join("ca.pem"), server.ca_pem()).unwrap();
+    let url = server.url("/");
+    let curls = pin.replace("sha256/", "sha256//");
+    let other = "sha256//YLh1dUR9y6Kja30RrAn7JKnbQG/uEtLMkBgFF2Fuihg=";
+    for trusting in [["--cacert", "ca.pem"].as_slice(), &["-k"]] {
+        for keys in [&curls, &format!("{other};{curls}")] {
+            assert_eq!(succeeds(&directory, &[trusting, &["--pinnedpubkey", keys, &url]].concat()), "hello");
+        }
+        let told = fails(&directory, &[trusting, &["--pinnedpubkey", other, &url]].concat(), 90);
+        assert!(told.contains(&pin), "{told}");
+    }
+    // What is wrong with the certificate itself is another matter.
+    fails(&directory, &["--pinnedpubkey", &curls, &url], 60);
+    fails(&directory, &["--pinnedpubkey", "sha256//short", &url], 2);
+    fails(&directory, &["--pinnedpubkey", "missing.pem", &url], 26);
+    let told = fails(&directory, &["--pinnedpubkey", "ca.pem", &url], 26);
+    assert!(told.contains("ca.pem: there is no public key in it"), "{told}");
+}
+
+#[test]
+fn who_wants_https_is_remembered() {
+    let server = Server::tls(|_| Reply::ok("hello").header("strict-transport-security", "max-age=600"));
+    let directory = Directory::new();
+    fs::write(directory.join("ca.pem"), server.ca_pem()).unwrap();
+    let secure = server.url_of_host("localhost", "/");
+    let plain = secure.replace("https:", "http:");
+    let loaded =
+        |args: &[&str], url: &str| succeeds(&directory, &[&["--cacert", "ca.pem"], args, &[url]].concat());
+    fails(&directory, &["--cacert", "ca.pem", &plain], 8);
+    assert_eq!(loaded(&["--hsts", "known"], &secure), "hello");
+    let known = fs::read_to_string(directory.join("known")).unwrap();
+    assert!(known.lines().any(|line| line.starts_with("localhost \"")), "{known}");
+    assert_eq!(loaded(&["--hsts", "known"], &plain), "hello");
+    // Within one run it holds in any case.
+    let both = ["--cacert", "ca.pem", "--hsts", "", &secure, &plain];
+    assert_eq!(succeeds(&directory, &both), "hellohello");
+    assert_eq!(directory.names(), ["ca.pem", "known"]);
+    fails(&directory, &["--hsts", ".", &plain], 26);
+    fails(&directory, &["--cacert", "ca.pem", "--hsts", "no/known", &secure], 23);
+}
+
+#[test]
+fn cleartext_is_refused_unless_it_is_near_or_allowed() {
+    let plain = Server::start(|_| Reply::ok("hello"));
+    let to = plain.url("/");
+    let secure = Server::tls(move |_| Reply::redirect(302, &to));
+    let directory = Directory::new();
+    assert_eq!(succeeds(&directory, &[&plain.url("/")]), "hello");
+    let told = fails(&directory, &["http://example.com/?secret"], 1);
+    assert!(told.contains("http://example.com/") && told.ends_with(" without --allow-cleartext\n"), "{told}");
+    assert!(!told.contains("secret"), "{told}");
+    let told = fails(&directory, &["-k", &secure.url("/")], 1);
+    assert!(told.ends_with(" without --allow-cleartext\n"), "{told}");
+    assert_eq!(succeeds(&directory, &["-k", "--allow-cleartext", &secure.url("/")]), "hello");
 }

@@ -16,6 +16,11 @@ mod forms;
 #[allow(dead_code)]
 #[path = "../examples/fetch/identity.rs"]
 mod identity;
+#[allow(dead_code)]
+#[path = "../examples/fetch/pins.rs"]
+mod pins;
+#[path = "../examples/shared/requests.rs"]
+mod requests;
 #[path = "../examples/shared/values.rs"]
 mod values;
 

@@ -42,6 +42,8 @@ pub struct Options {
     pub headers: Vec<Header>,
     /// `-k`.
     pub insecure: bool,
+    /// `--allow-cleartext`.
+    pub allow_cleartext: bool,
     /// `--cacert`.
     pub cacert: Option<PathBuf>,
     /// `-q`.
@@ -71,6 +73,7 @@ pub fn parse(args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Comm
             }
             Short('H') | Long("header") => options.headers.push(header(parser.value()?.string()?)?),
             Short('k') | Long("insecure") => options.insecure = true,
+            Long("allow-cleartext") => options.allow_cleartext = true,
             Long("cacert") => options.cacert = Some(parser.value()?.into()),
             Short('q') | Long("quiet") => options.quiet = true,
             arg => return Err(arg.unexpected().into()),
@@ -94,6 +97,7 @@ impl Default for Options {
             limit_rate: None,
             headers: Vec::new(),
             insecure: false,
+            allow_cleartext: false,
             cacert: None,
             quiet: false,
         }

@@ -60,6 +60,7 @@ impl Job {
         let configuration = Configuration::ephemeral()
             .retry(retry)
             .maximum_connections_per_host(options.at_once.saturating_mul(options.segments));
+        let configuration = requests::with_cleartext(configuration, options.allow_cleartext);
         let configuration = requests::trusting(configuration, options.insecure, options.cacert.as_deref())?;
         let configuration = requests::without_defaults(configuration, &options.headers);
         configuration.check().map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;

@@ -33,7 +33,8 @@ Usage: download [options] URL...
 
 Downloads URLs to files. What is not complete is in FILE.part: the same command
 again goes on from there, unless the resource has changed meanwhile. A file that
-is there already is not replaced. A URL without a scheme is one of http.
+is there already is not replaced. A URL without a scheme is one of https, or of
+http if its host is this machine or near it.
 
 Output
   -o, --output FILE       writes to FILE; otherwise the server says how the file
@@ -56,6 +57,7 @@ Transfer
 Request
   -H, --header HEADER     'Name: value' adds a header, 'Name:' leaves one out
   -k, --insecure          trusts any certificate
+      --allow-cleartext   loads by http from any host, and not only near by
       --cacert FILE       trusts the certificates in FILE (PEM) and no others
 
   -h, --help

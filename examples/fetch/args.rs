@@ -3,6 +3,7 @@
 
 use crate::forms::{self, Field};
 use crate::identity::{Identity, Netrc, Schemes, Secret, User};
+use crate::pins::Pins;
 use crate::values::{Header, Usage, header, rate, seconds, with_scheme};
 use lexopt::Arg::{Long, Short, Value};
 use lexopt::{Parser, ValueExt};
@@ -64,7 +65,7 @@ pub struct Options {
     /// `--hsts`.
     pub hsts: Option<PathBuf>,
     /// `--pinnedpubkey`.
-    pub pinned_key: Option<String>,
+    pub pinned_key: Option<Pins>,
     /// `--allow-cleartext`.
     pub allow_cleartext: bool,
     /// `-I`.
@@ -214,7 +215,7 @@ pub fn parse(args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Comm
             Short('b') | Long("cookie") => options.cookies.push(cookies(parser.value()?)?),
             Short('c') | Long("cookie-jar") => options.cookie_jar = Some(parser.value()?.into()),
             Long("hsts") => options.hsts = Some(parser.value()?.into()),
-            Long("pinnedpubkey") => options.pinned_key = Some(parser.value()?.string()?),
+            Long("pinnedpubkey") => options.pinned_key = Some(Pins::parse(&parser.value()?.string()?)?),
             Long("allow-cleartext") => options.allow_cleartext = true,
             Short('o') | Long("output") => outputs.push(output(parser.value()?)),
             Short('O') | Long("remote-name") => outputs.push(Output::RemoteName),

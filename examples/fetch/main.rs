@@ -20,6 +20,7 @@ mod identity;
 mod output;
 #[path = "../shared/pace.rs"]
 mod pace;
+mod pins;
 mod progress;
 #[path = "../shared/prompt.rs"]
 mod prompt;
@@ -47,7 +48,7 @@ Usage: fetch [options] URL...
 
 Gets URLs, and writes their bodies to standard output or to files. Follows
 redirects, and decodes bodies as their Content-Encoding says. A URL without a
-scheme is one of http.
+scheme is one of https, or of http if its host is this machine or near it.
 
 Request
   -X, --request METHOD    uses this method, not GET, HEAD (-I), POST (-d, -F) or
@@ -129,6 +130,13 @@ Connection
       --cacert FILE       trusts the certificates in FILE (PEM) and no others
   -E, --cert FILE         shows this certificate to servers (PEM)
       --key FILE          its private key, if that is in another file
+      --pinnedpubkey KEYS trusts only servers with one of these public keys:
+                          sha256//BASE64, several with ; between them, or a file
+                          with the key itself (PEM or DER)
+      --hsts FILE         uses https with the hosts that have asked for it, and
+                          keeps in FILE who they are
+      --allow-cleartext   sends to any host by http, and follows redirects to it
+                          from https; without this it does so only near by
       --compressed        decodes bodies, which it does anyhow; not to decode
                           them, say -H 'Accept-Encoding:'
 

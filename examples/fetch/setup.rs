@@ -14,6 +14,7 @@ use urlsession::{Body, Configuration, Identity, Multipart, Request, RetryPolicy}
 /// The configuration of the session.
 pub fn configuration(options: &Options) -> Result<Configuration, Failure> {
     let configuration = Configuration::ephemeral().redirect_limit(options.max_redirs).retry(retry(options));
+    let configuration = requests::with_cleartext(configuration, options.allow_cleartext);
     let mut configuration = requests::trusting(configuration, options.insecure, options.cacert.as_deref())?;
     if let Some(path) = &options.cert {
         let chain = read(path, Exit::ClientCertificate)?;
@@ -23,6 +24,9 @@ pub fn configuration(options: &Options) -> Result<Configuration, Failure> {
         };
         let identity = identity.map_err(|error| named(path, Exit::ClientCertificate, &error))?;
         configuration = configuration.client_identity(identity);
+    }
+    if let Some(keys) = &options.pinned_key {
+        configuration = configuration.pin_public_keys("*", false, [keys.read()?.to_string()]);
     }
     configuration = requests::without_defaults(configuration, &options.headers);
     if let Some(agent) = &options.user_agent {

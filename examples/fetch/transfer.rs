@@ -5,6 +5,7 @@ use crate::args::{ContinueAt, Options, Output, Target};
 use crate::exit::{Exit, Failure};
 use crate::output::{self, Opening, Sink};
 use crate::pace::Pace;
+use crate::pins;
 use crate::progress::Progress;
 use crate::setup::{self, Sent};
 use crate::verbose;
@@ -188,14 +189,14 @@ impl Transfer {
 
     /// Reads the body on this thread.
     fn stream(&self, task: &DataTask) -> Result<(), Failure> {
-        let mut response = task.open().map_err(|error| Failure::from(&error))?;
+        let mut response = task.open().map_err(|error| self.failure(&error))?;
         let head = Arc::clone(response.head());
         self.begin(&head, task.bytes_expected_to_receive())?;
         let mut pace = self.job.options.limit_rate.map(Pace::new);
         let mut buffer = vec![0; pace.as_ref().map_or(PIECE, |pace| pace.piece().min(PIECE))];
         let mut before = 0;
         loop {
-            let count = response.body_mut().read(&mut buffer).map_err(|error| failure(&error))?;
+            let count = response.body_mut().read(&mut buffer).map_err(|error| self.failed_within(&error))?;
             let received = task.bytes_received();
             self.job.progress.advance(received - before);
             before = received;
@@ -266,6 +267,26 @@ impl Transfer {
             bar.advance(progress.sent.saturating_sub(before.unwrap_or(0)));
             before = Some(progress.sent);
         });
+    }
+
+    fn failure(&self, error: &Error) -> Failure {
+        let failure = Failure::from(error);
+        match &self.job.options.pinned_key {
+            Some(pins) if pins::is_about_key(error, pins) => {
+                // What the library advises is for programmers.
+                let message = failure.message.split("; if one").next().unwrap_or_default();
+                Failure::new(Exit::PinnedKey, message)
+            }
+            _ => failure,
+        }
+    }
+
+    /// The error of the task within one of its reader.
+    fn failed_within(&self, error: &io::Error) -> Failure {
+        match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+            Some(error) => self.failure(error),
+            None => Failure::new(Exit::Receive, error.to_string()),
+        }
     }
 
     fn write(&self, piece: &[u8]) -> Result<(), Failure> {
@@ -420,7 +441,7 @@ impl Delegate for Transfer {
 
     fn did_complete(&self, event: &TaskEvent<'_>, error: Option<&Error>) {
         if let Some(task) = event.task().as_data() {
-            self.end(&task, error.map_or(Ok(()), |error| Err(error.into())));
+            self.end(&task, error.map_or(Ok(()), |error| Err(self.failure(error))));
         }
         self.pass_turn(event.task());
     }
@@ -440,14 +461,6 @@ fn ended_before(offset: u64, head: &ResponseHead) -> Result<(), Failure> {
     }
     let message = format!("-C: the server answered {status} to {}, and nothing was written", shown(head));
     Err(Failure::new(Exit::HttpStatus, message))
-}
-
-/// The error of the task within one of its reader.
-fn failure(error: &io::Error) -> Failure {
-    match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
-        Some(error) => Failure::from(error),
-        None => Failure::new(Exit::Receive, error.to_string()),
-    }
 }
 
 /// A response's URL without what may be secret in it.

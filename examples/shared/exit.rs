@@ -24,7 +24,7 @@ macro_rules! exits {
 
 exits! {
     Success = 0, "all went well";
-    UnsupportedUrl = 1, "a scheme other than http and https, or a redirect from https to http";
+    UnsupportedUrl = 1, "an unknown scheme, or cleartext without --allow-cleartext";
     Usage = 2, "wrong options";
     MalformedUrl = 3, "the URL, a header or a redirect's target is malformed";
     Resolve = 6, "the host's name could not be resolved";
@@ -49,6 +49,7 @@ exits! {
     TooLarge = 63, "the body is too large";
     Rewind = 65, "the request's body could not be sent again";
     CaCertificates = 77, "--cacert could not be read";
+    PinnedKey = 90, "the server does not have the key of --pinnedpubkey";
     Interrupted = 130, "interrupted (Ctrl-C)";
 }
 
@@ -97,7 +98,15 @@ impl Failure {
 
 impl From<&Error> for Failure {
     fn from(error: &Error) -> Failure {
-        Failure::new(exit(error), error.to_string())
+        let message = error.to_string();
+        // What the library advises is for programmers.
+        let insecure = error.kind() == ErrorKind::AppTransportSecurityRequiresSecureConnection;
+        match message.split_once(" is not allowed") {
+            Some((what, _)) if insecure => {
+                Failure::new(exit(error), format!("{what} is not allowed without --allow-cleartext"))
+            }
+            _ => Failure::new(exit(error), message),
+        }
     }
 }
 
@@ -182,6 +191,14 @@ mod tests {
         };
         assert_eq!(exit(&lost(io::ErrorKind::ConnectionReset)), Exit::Receive);
         assert_eq!(exit(&lost(io::ErrorKind::BrokenPipe)), Exit::Send);
+    }
+
+    #[test]
+    fn users_are_told_of_an_option() {
+        let advice = "loading http://h/: cleartext is not allowed. Use https, or an exception";
+        let error = Error::new(ErrorKind::AppTransportSecurityRequiresSecureConnection, advice);
+        let message = Failure::from(&error).message;
+        assert_eq!(message, "loading http://h/: cleartext is not allowed without --allow-cleartext");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::exit::{Exit, Failure};
 use crate::values::Header;
 use std::fs;
 use std::path::Path;
-use urlsession::{Certificate, Configuration, Error, Request, RootCertificates, Url};
+use urlsession::{Certificate, Configuration, Error, Request, RootCertificates, TransportSecurity, Url};
 
 /// `-k` and `--cacert`.
 pub fn trusting(
@@ -21,6 +21,16 @@ pub fn trusting(
     let pem = read(path, Exit::CaCertificates)?;
     let roots = Certificate::from_pem(pem).map_err(|error| named(path, Exit::CaCertificates, &error))?;
     Ok(configuration.root_certificates(RootCertificates::Only(roots)))
+}
+
+/// `--allow-cleartext`.
+pub fn with_cleartext(configuration: Configuration, allow: bool) -> Configuration {
+    if !allow {
+        return configuration;
+    }
+    configuration
+        .transport_security(TransportSecurity::new().allow_cleartext(true))
+        .allow_insecure_redirects(true)
 }
 
 /// The headers that the library adds by itself, and that can be taken away only there.

@@ -1,9 +1,10 @@
-//! Values of options that more than one of the programs has: headers, times, rates. Knows text only.
+//! Values of options that more than one of the programs has: headers, times, rates, URLs. Loads nothing.
 
 // Not every program has a use for all of it.
 #![allow(dead_code)]
 
 use std::time::Duration;
+use urlsession::{TransportSecurity, Url};
 
 /// What is wrong with the command line.
 #[derive(Debug)]
@@ -59,14 +60,34 @@ pub fn rate(option: &str, text: &str) -> Result<Option<u64>, Usage> {
     Ok((rate > 0).then_some(rate))
 }
 
-/// A URL as it was given, with `http://` in front if it had no scheme.
-pub fn with_scheme(url: String) -> String {
-    if url.contains("://") || url.trim().is_empty() { url } else { format!("http://{url}") }
+/// A URL as it was given. If it had no scheme it is one of https, and of http where that is not refused:
+/// for what is on this machine or near it.
+pub fn with_scheme(text: String) -> String {
+    if text.contains("://") || text.trim().is_empty() {
+        return text;
+    }
+    let near = format!("http://{text}");
+    match Url::parse(&near) {
+        Ok(url) if !TransportSecurity::new().allows(&url) => format!("https://{text}"),
+        _ => near,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn schemes_are_added_where_there_is_none() {
+        let url = |text: &str| with_scheme(text.to_owned());
+        assert_eq!(url("example.com/x?a://b"), "example.com/x?a://b");
+        assert_eq!(url("example.com/x"), "https://example.com/x");
+        for near in ["localhost:8080/x", "127.0.0.1", "[::1]:80/", "printer", "192.168.1.1/"] {
+            assert_eq!(url(near), format!("http://{near}"));
+        }
+        assert_eq!(url("HTTP://example.com"), "HTTP://example.com");
+        assert_eq!(url(""), "");
+    }
 
     #[test]
     fn rates_have_suffixes() {

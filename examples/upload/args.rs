@@ -42,6 +42,8 @@ pub struct Options {
     pub max_time: Option<Duration>,
     /// `-k`.
     pub insecure: bool,
+    /// `--allow-cleartext`.
+    pub allow_cleartext: bool,
     /// `--cacert`.
     pub cacert: Option<PathBuf>,
     /// `-q`.
@@ -69,6 +71,7 @@ pub fn parse(args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Comm
             }
             Short('m') | Long("max-time") => options.max_time = seconds("-m", parser.value()?.string()?)?,
             Short('k') | Long("insecure") => options.insecure = true,
+            Long("allow-cleartext") => options.allow_cleartext = true,
             Long("cacert") => options.cacert = Some(parser.value()?.into()),
             Short('q') | Long("quiet") => options.quiet = true,
             arg => return Err(arg.unexpected().into()),

@@ -35,7 +35,7 @@ Usage: upload [options] FILE URL
 
 Sends FILE, or standard input for -, to a URL, and prints the answer. The name
 of a file is added to a URL that ends in /. A URL without a scheme is one of
-http.
+https, or of http if its host is this machine or near it.
 
 Request
   -X, --request METHOD    uses this method, not PUT, or POST for a form
@@ -57,6 +57,7 @@ Transfer
   -m, --max-time SECONDS  limits all of it; without it, 60 seconds in which
                           nothing moves end it
   -k, --insecure          trusts any certificate
+      --allow-cleartext   sends by http to any host, and not only near by
       --cacert FILE       trusts the certificates in FILE (PEM) and no others
 
   -q, --quiet             shows nothing but the answer and errors

@@ -63,6 +63,7 @@ pub fn send(options: &Options) -> Result<(), Failure> {
 
 fn session(options: &Options) -> Result<Session, Failure> {
     let configuration = Configuration::ephemeral().retry(RetryPolicy::new(options.retry).any_method(true));
+    let configuration = requests::with_cleartext(configuration, options.allow_cleartext);
     let configuration = requests::trusting(configuration, options.insecure, options.cacert.as_deref())?;
     let configuration = requests::without_defaults(configuration, &options.headers);
     configuration.check().map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
