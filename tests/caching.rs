@@ -365,7 +365,7 @@ fn what_is_not_complete_is_not_stored() {
         match request.path() {
             "/cut" => reply.then(Fault::CloseAfter(20_000)),
             "/reset" => reply.then(Fault::ResetAfter(20_000)),
-            "/until-close" => Reply::until_close(pattern(50_000)).header("Cache-Control", "max-age=60"),
+            "/until-close" => Reply::until_close(pattern(50_000)),
             _ => Reply::gzipped(pattern(50_000))
                 .header("Cache-Control", "max-age=60")
                 .then(Fault::WrongLength(30)),
@@ -534,7 +534,8 @@ fn a_failure_is_told_where_what_is_stale_must_not_be_used() {
     {
         let count = AtomicUsize::new(0);
         let server = Server::start(move |_| match count.fetch_add(1, Ordering::SeqCst) {
-            0 => Reply::ok("good").header("Cache-Control", control).header("Age", "70"),
+            // Too old to be used because the server cannot be reached.
+            0 => Reply::ok("good").header("Cache-Control", control).header("Age", "130"),
             1 => Reply::status(500).body("bad"),
             _ => Reply::ok("").then(Fault::CloseAt(support::At::BeforeHead)),
         });

@@ -108,6 +108,8 @@ fn transfer_codings() {
             Body("hello"),
         ),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\nContent-Length: 5\r\n\r\nhello", Body("hello")),
+        // Not a coding, and so nothing but the end of the connection ends the body.
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: cow\r\n\r\nhello", Body("hello")),
         // A proxy of the old kind has taken the chunks off and left the header.
         ("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nhello", Body("hello")),
         (

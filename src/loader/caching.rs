@@ -161,6 +161,7 @@ impl Loader {
     pub(super) fn has_cache_headers(&self, core: &TaskCore) -> bool {
         self.caching.asking.as_ref().is_some_and(|asking| asking.conditions.is_some())
             || self.cache_policy(core) == CachePolicy::ReloadIgnoringLocalAndRemote
+            || self.cache_policy(core) == CachePolicy::ReloadRevalidating
     }
 
     /// What the cache adds to the request.
@@ -172,6 +173,10 @@ impl Loader {
             crate::header::insert(headers, PRAGMA, HeaderValue::from_static("no-cache"))?;
         }
         let Some(asking) = &self.caching.asking else { return Ok(()) };
+        if self.cache_policy(core) == CachePolicy::ReloadRevalidating && !has_own {
+            // Those on the way are to ask too (RFC 9111, section 5.2.1.1).
+            crate::header::insert(headers, CACHE_CONTROL, HeaderValue::from_static("max-age=0"))?;
+        }
         if let (Some(entry), Some(asked)) = (&asking.selected, asking.conditions) {
             for (name, value) in conditions(entry.stored(), asked) {
                 crate::header::insert(headers, name, value)?;
@@ -189,11 +194,11 @@ impl Loader {
 
     /// The server has answered. What comes next, if that is not the response.
     ///
-    /// `is_complete`: the end of the body is told by more than the end of the connection.
+    /// `is_delimited`: the end of the body is told by more than the end of the connection.
     pub(super) fn cache_answered(
         &mut self,
         head: &ResponseHead,
-        is_complete: bool,
+        is_delimited: bool,
         core: &Arc<TaskCore>,
     ) -> Result<Option<Step>> {
         self.invalidate(head, core)?;
@@ -206,6 +211,7 @@ impl Loader {
             status: head.status,
             version: head.version,
             headers: &head.headers,
+            is_delimited,
             request_time: asking.request_time,
             response_time: SystemTime::now(),
         };
@@ -232,7 +238,7 @@ impl Loader {
         if method == Method::HEAD {
             updated_by_head(&asking, &received, core);
         }
-        if let Some(stored) = to_store(&presented, &received).filter(|_| is_complete) {
+        if let Some(stored) = to_store(&presented, &received) {
             let Asking { cache, key, .. } = *asking;
             let length = head.content_length;
             self.caching.storing = Some(Box::new(Storing { cache, key, stored, length }));

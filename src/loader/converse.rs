@@ -273,8 +273,8 @@ impl Loader {
             transaction.network_protocol_name =
                 Some(if version == Version::HTTP_10 { "http/1.0" } else { "http/1.1" });
         }
-        let is_complete = !matches!(body, Framing::UntilClose);
-        if let Some(step) = self.cache_answered(&head, is_complete, core)? {
+        let is_delimited = !matches!(body, Framing::UntilClose);
+        if let Some(step) = self.cache_answered(&head, is_delimited, core)? {
             self.leave_for_cache(exchange, core);
             return Ok(Flow::Go(step));
         }

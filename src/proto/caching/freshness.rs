@@ -86,14 +86,17 @@ fn age(stored: &Stored, now: SystemTime, year: i64) -> Duration {
     Duration::from_secs(apparent).max(corrected).saturating_add(resident).min(forever)
 }
 
-/// What other caches say. `None` if that cannot be read: then it may be any age (section 5.1).
+/// What other caches say. `None` if that cannot be read: then it may be any age.
+///
+/// Of a list the first member counts (section 5.1), if somebody has written one. Several lines, also those
+/// that were joined on the way, by a comma and a space, are from caches that do not know of each other.
 fn age_value(headers: &HeaderMap) -> Option<u64> {
     let mut values = headers.get_all(AGE).iter();
     let Some(value) = values.next() else { return Some(0) };
-    if values.next().is_some() {
+    if values.next().is_some() || value.as_bytes().iter().any(u8::is_ascii_whitespace) {
         return None;
     }
-    delta_seconds(value.as_bytes())
+    value.as_bytes().split(|&byte| byte == b',').next().and_then(delta_seconds)
 }
 
 /// The date in a field, in seconds since 1970. Several that are not the same are none.
@@ -197,7 +200,8 @@ mod tests {
         assert_eq!(of(&[("date", &date(NOW - 30)), ("age", "50")]).0, 60);
         assert_eq!(of(&[("date", &date(NOW + 30))]).0, 10);
         assert_eq!(of(&[("age", "99999999999999999999")]).0, FOREVER);
-        for age in ["", "x", "-1", "1.5", "0, 0", "0;a", "old, 0", "7 "] {
+        assert_eq!((of(&[("age", "7,900")]).0, of(&[("age", "900,7")]).0), (17, 910));
+        for age in ["", "x", "-1", "1.5", "0, 0", "0;a", "old, 0", "old,0", ",0"] {
             assert_eq!(of(&[("age", age)]).0, FOREVER, "{age}");
         }
         assert_eq!(of(&[("age", "0"), ("age", "0")]).0, FOREVER);

@@ -35,6 +35,8 @@ pub(crate) struct Received<'a> {
     pub(crate) status: StatusCode,
     pub(crate) version: Version,
     pub(crate) headers: &'a HeaderMap,
+    /// The end of its body is told by more than the end of the connection.
+    pub(crate) is_delimited: bool,
     /// When its request was sent.
     pub(crate) request_time: SystemTime,
     /// When it came.
@@ -82,6 +84,11 @@ pub(crate) fn to_store(request: &Presented<'_>, response: &Received<'_>) -> Opti
 /// one of the statuses that may be kept without saying it.
 fn is_for_later(request: &Presented<'_>, response: &Received<'_>, directives: &ResponseDirectives) -> bool {
     let is_explicit = directives.max_age.is_some() || response.headers.contains_key(EXPIRES);
+    // It is complete when the connection ends (RFC 9112, section 8), unless the server has crashed. That is
+    // believed where the server has thought of caches.
+    if !response.is_delimited && !is_explicit {
+        return false;
+    }
     if *request.method == Method::POST {
         // RFC 9110, section 9.3.3: what it says is the resource itself can answer a later GET.
         return is_explicit

@@ -71,6 +71,7 @@ impl Exchange {
             status: StatusCode::from_u16(self.status).expect("a status"),
             version: Version::HTTP_11,
             headers: &headers,
+            is_delimited: true,
             request_time: at(0),
             response_time: at(0),
         };
@@ -157,6 +158,17 @@ fn what_is_stored() {
         assert!(!keeps(get(&[]).answered(status), &["cache-control: max-age=9"]), "{status}");
     }
     assert!(!keeps(get(&[]), &["vary: *", "cache-control: max-age=9"]));
+}
+
+#[test]
+fn what_ends_with_its_connection() {
+    let keeps = |response: &[&str]| {
+        let headers = headers(response);
+        let received = Received { is_delimited: false, ..received(200, &headers) };
+        get(&[]).within(|request| to_store(request, &received)).is_some()
+    };
+    assert!(keeps(&["cache-control: max-age=60"]) && keeps(&["expires: 0"]));
+    assert!(!keeps(&["etag: \"a\""]) && !keeps(&["cache-control: private"]));
 }
 
 /// Section 5.2.2.3.
@@ -412,6 +424,7 @@ fn received(status: u16, headers: &HeaderMap) -> Received<'_> {
         status: StatusCode::from_u16(status).expect("a status"),
         version: Version::HTTP_11,
         headers,
+        is_delimited: true,
         request_time: at(100),
         response_time: at(101),
     }

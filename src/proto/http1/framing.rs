@@ -91,6 +91,9 @@ pub(crate) fn framing(method: &Method, head: &ParsedHead) -> Result<MessageFrami
         if coding.is_some() {
             return Ok(MessageFraming { framing: Framing::UntilClose, persistence: close, coding });
         }
+        if codings.unknown {
+            return Ok(MessageFraming { framing: Framing::UntilClose, persistence: close, coding: None });
+        }
         // Nothing but `identity`, which RFC 2616 still had and which says nothing.
         let framing = content_length(&head.headers)?.map_or(Framing::UntilClose, Framing::Length);
         return Ok(MessageFraming { framing, persistence: close, coding: None });
@@ -158,13 +161,18 @@ fn persistence(version: Version, headers: &HeaderMap) -> Persistence {
 
 struct Codings {
     chunked: bool,
+    /// Something that is none, and stands alone.
+    unknown: bool,
     compression: Option<TransferCoding>,
 }
 
 /// At most one compression, then at most once `chunked`, which is the last if it is there at all:
 /// section 7 knows more, but nobody sends it and each is a way to be fooled.
 fn transfer_codings(headers: &HeaderMap) -> Result<Codings> {
-    let mut codings = Codings { chunked: false, compression: None };
+    let mut codings = Codings { chunked: false, unknown: false, compression: None };
+    if is_unknown(headers) {
+        return Ok(Codings { unknown: true, ..codings });
+    }
     for value in headers.get_all(TRANSFER_ENCODING) {
         for element in value.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
             let is = |name: &str| element.eq_ignore_ascii_case(name.as_bytes());
@@ -193,6 +201,18 @@ fn transfer_codings(headers: &HeaderMap) -> Result<Codings> {
         }
     }
     Ok(codings)
+}
+
+/// A single word that is no coding says nothing but that the body ends with the connection (RFC 9112,
+/// section 6.3, rule 4), as browsers have it. What looks like `chunked` is refused.
+fn is_unknown(headers: &HeaderMap) -> bool {
+    const KNOWN: [&str; 7] = ["chunked", "identity", "gzip", "x-gzip", "deflate", "compress", "x-compress"];
+    let mut values = headers.get_all(TRANSFER_ENCODING).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return false };
+    let word = value.as_bytes().to_ascii_lowercase();
+    let is_word = !word.is_empty() && word.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
+    let is_like_chunked = word.windows(5).any(|part| part == b"chunk");
+    is_word && !is_like_chunked && KNOWN.iter().all(|known| known.as_bytes() != word)
 }
 
 fn bad(message: impl Into<String>) -> Error {
@@ -310,6 +330,16 @@ mod tests {
             found.expect("a framing"),
             MessageFraming { framing: UntilClose, persistence: Close, coding }
         );
+    }
+
+    #[test]
+    fn a_word_that_is_no_coding_ends_with_the_connection() {
+        assert_eq!(get(&["Transfer-Encoding: cow"]), (UntilClose, Close));
+        assert_eq!(get(&["Transfer-Encoding: COW-2", "Content-Length: 5"]), (UntilClose, Close));
+        for odd in ["cow, cow", "cow;q=1", "cow moo", "unchunked", "x-Chunk"] {
+            refuse(&[&format!("Transfer-Encoding: {odd}")]);
+        }
+        refuse(&["Transfer-Encoding: cow", "Transfer-Encoding: identity"]);
     }
 
     #[test]
