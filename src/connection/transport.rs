@@ -69,11 +69,11 @@ pub(crate) enum Securing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exception {
     /// For all tasks: their session has said so, of whom all of them would ask first.
-    OfSession,
+    Session,
     /// For the tasks without a delegate of their own, which would ask the same one.
-    OfTasks,
+    Shared,
     /// For one task, by its number.
-    OfTask(u64),
+    Own(u64),
 }
 
 /// Who wants a connection: a task by its number, and whether it has a delegate of its own.
@@ -87,9 +87,9 @@ impl Exception {
     /// Whether it holds for who asks.
     pub(crate) fn holds_for(self, asker: Asker) -> bool {
         match self {
-            Exception::OfSession => true,
-            Exception::OfTasks => !asker.has_own_delegate,
-            Exception::OfTask(task) => task == asker.task,
+            Exception::Session => true,
+            Exception::Shared => !asker.has_own_delegate,
+            Exception::Own(task) => task == asker.task,
         }
     }
 }
@@ -277,6 +277,12 @@ impl Connection {
     #[cfg(feature = "tls")]
     pub(crate) fn has_identity(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.stream.has_identity())
+    }
+
+    /// Whether that is one that was given for the server, and not the configured one.
+    #[cfg(feature = "tls")]
+    pub(crate) fn has_given_identity(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.stream.has_given_identity())
     }
 
     /// Whether the server is trusted only because somebody said so, whatever is wrong with its
@@ -683,9 +689,9 @@ mod tests {
         let plain = |task| Asker { task, has_own_delegate: false };
         let own = |task| Asker { task, has_own_delegate: true };
         for (exception, for_plain, for_own, for_same) in [
-            (Exception::OfSession, true, true, true),
-            (Exception::OfTasks, true, false, false),
-            (Exception::OfTask(7), false, false, true),
+            (Exception::Session, true, true, true),
+            (Exception::Shared, true, false, false),
+            (Exception::Own(7), false, false, true),
         ] {
             assert_eq!(exception.holds_for(plain(1)), for_plain);
             assert_eq!(exception.holds_for(own(1)), for_own);

@@ -100,13 +100,12 @@ impl Loader {
         core: &Arc<TaskCore>,
     ) -> Result<Flow> {
         let offer = self.with_origin(core, |origin| core.context.tls.offer(origin))?;
-        let is_decided = self.decided.as_ref().is_some_and(|decided| decided.offer.is_some());
+        let is_decided = connection.has_given_identity()
+            || self.decided.as_ref().is_some_and(|decided| decided.offer.is_some());
         let events = whom_to_ask(core);
         match (offer, events) {
             // Another task was asked meanwhile.
-            (Offer::Given(_), _) if !connection.has_identity() && !is_decided => {
-                self.dial_again(connection, permit, None, core)
-            }
+            (Offer::Given(_), _) if !is_decided => self.dial_again(connection, permit, None, core),
             (Offer::Configured, Some(events)) if !is_decided => {
                 let space = self.space(core, AuthenticationMethod::ClientCertificate)?;
                 let mut challenge = Challenge::new(space.with_distinguished_names(authorities));
@@ -176,9 +175,9 @@ impl Loader {
         let exception = trust.evaluate().err().map(|error| {
             log::debug!("task {}: accepted by the delegate: {error}", core.id);
             match by {
-                By::Session => Exception::OfSession,
-                By::Task if asker.has_own_delegate => Exception::OfTask(asker.task),
-                By::Task => Exception::OfTasks,
+                By::Session => Exception::Session,
+                By::Task if asker.has_own_delegate => Exception::Own(asker.task),
+                By::Task => Exception::Shared,
             }
         });
         self.accept(&mut connection, &trust, exception);

@@ -145,10 +145,10 @@ pub(crate) fn written(key: &[u8; 32]) -> String {
 fn key(text: &str) -> Result<[u8; 32]> {
     /// How many digits 32 bytes have.
     const DIGITS: usize = 44;
-    let digits = text.strip_prefix("sha256/").and_then(|digits| match digits.strip_prefix('/') {
+    let digits = text.strip_prefix("sha256/").map(|digits| match digits.strip_prefix('/') {
         // The first digit may be a slash, too.
-        Some(rest) if digits.len() > DIGITS => Some(rest),
-        _ => Some(digits),
+        Some(rest) if digits.len() > DIGITS => rest,
+        _ => digits,
     });
     let shown: String = text.chars().take(64).collect();
     let Some(digits) = digits else {

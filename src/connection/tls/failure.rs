@@ -304,8 +304,12 @@ mod tests {
     use rustls::pki_types::ServerName;
     use std::time::Duration;
 
-    const FACTS: Facts =
-        Facts { minimum: TlsVersion::Tls12, maximum: TlsVersion::Tls13, has_identity: false };
+    const FACTS: Facts = Facts {
+        minimum: TlsVersion::Tls12,
+        maximum: TlsVersion::Tls13,
+        has_identity: false,
+        is_given: false,
+    };
 
     fn at(seconds: u64) -> UnixTime {
         UnixTime::since_unix_epoch(Duration::from_secs(seconds))

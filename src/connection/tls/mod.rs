@@ -273,6 +273,11 @@ impl TlsStream {
         self.facts.has_identity
     }
 
+    /// Whether that is one that was given for the server, and not the configured one.
+    pub(crate) fn has_given_identity(&self) -> bool {
+        self.facts.is_given
+    }
+
     /// What has to be decided before anything more is said.
     fn is_held(&self) -> Option<Handshake> {
         let question = self.question.as_ref()?;

@@ -153,6 +153,8 @@ pub(super) struct Facts {
     pub(super) minimum: TlsVersion,
     pub(super) maximum: TlsVersion,
     pub(super) has_identity: bool,
+    /// The identity was given for the server, and not configured.
+    pub(super) is_given: bool,
 }
 
 /// What the settings of a session have in common.
@@ -202,7 +204,12 @@ impl Common {
                 Some(certified(identity.chain().to_vec(), identity.key().clone_key(), &self.provider)?)
             }
         };
-        let facts = Facts { minimum, maximum: self.maximum, has_identity: identity.is_some() };
+        let facts = Facts {
+            minimum,
+            maximum: self.maximum,
+            has_identity: identity.is_some(),
+            is_given: matches!(terms.offer, Offer::Given(_)),
+        };
         let judged = terms.judge != Judge::Rules;
         let verifier: Arc<dyn ServerCertVerifier> = match judged {
             true => Arc::new(Deferred(Arc::clone(&self.verifier))),

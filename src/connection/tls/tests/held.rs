@@ -148,7 +148,7 @@ fn a_client_certificate_is_asked_for_after_the_server_was_judged() {
             pair.client.accept(false);
             assert_eq!(pair.until_asked(usize::MAX).expect("a question"), Handshake::NeedsIdentity);
             assert!(pair.server.is_handshaking());
-            assert_eq!(pair.client.authorities(), [name.clone()]);
+            assert_eq!(pair.client.authorities(), std::slice::from_ref(&name));
             pair.client.identify();
             assert_eq!(pair.until_asked(usize::MAX).expect("a handshake"), Handshake::Done);
             pair.exchange().expect("a verdict");
