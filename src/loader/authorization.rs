@@ -311,7 +311,7 @@ impl Loader {
             known.push(Credential::new(user, password, Persistence::None));
         }
         if let (Some(credential), Ok(original)) = (&request.credential, core.original.check()) {
-            if same_origin(original, url) {
+            if same_origin(original, url) || is_upgrade(original, url) {
                 known.push(credential.clone());
             }
         }
@@ -426,6 +426,14 @@ fn is_origin_of(space: &ProtectionSpace, url: &Url) -> bool {
     space.protocol() == url.scheme()
         && Some(space.host()) == url.host_str()
         && Some(space.port()) == url.port_or_known_default()
+}
+
+/// Whether it is the same host, reached by https because it has asked for that.
+fn is_upgrade(from: &Url, to: &Url) -> bool {
+    let ports = (from.port_or_known_default(), to.port_or_known_default());
+    (from.scheme(), to.scheme()) == ("http", "https")
+        && from.host() == to.host()
+        && (ports.0 == ports.1 || ports == (Some(80), Some(443)))
 }
 
 /// The body, if it is in memory or if there is none.
