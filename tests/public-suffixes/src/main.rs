@@ -28,8 +28,10 @@ fn run() -> Result<String, String> {
         return Err("usage: urlsession-public-suffixes public_suffix_list.dat".into());
     };
     let list = std::fs::read_to_string(&path).map_err(|error| format!("reading {path}: {error}"))?;
-    let table = pack::pack(&list).map_err(|nonsense| format!("{path} is no list of public suffixes: {nonsense:?}"))?;
+    let table = pack::pack(&list)
+        .map_err(|nonsense| format!("{path} is no list of public suffixes: {nonsense:?}"))?;
     std::fs::write(TABLE, &table).map_err(|error| format!("writing {TABLE}: {error}"))?;
-    let version = list.lines().find_map(|line| line.strip_prefix("// VERSION: ")).unwrap_or("unknown version");
+    let version =
+        list.lines().find_map(|line| line.strip_prefix("// VERSION: ")).unwrap_or("unknown version");
     Ok(format!("{} bytes from the list of {version}", table.len()))
 }
