@@ -216,7 +216,7 @@ impl Cache {
 
     fn at(places: &Places) -> Result<Cache> {
         let open = |path: &Path| Ok(Store::new(Some(Directory::open(path)?), MEMORY, DISK));
-        Ok(Cache { store: IN_DIRECTORIES.get(&places.cache, open)? })
+        Ok(Cache { store: IN_DIRECTORIES.get(places.make_cache()?, open)? })
     }
 }
 

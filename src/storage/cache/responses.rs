@@ -7,7 +7,7 @@ use crate::proto::caching::{selecting, value};
 use crate::proto::coding::Decoder;
 use crate::request::Request;
 use crate::response::Response;
-use crate::storage::{CachedResponse, StoragePolicy};
+use crate::storage::CachedResponse;
 use crate::sync::Arc;
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, RANGE};

@@ -265,6 +265,13 @@ fn memory_only_is_not_on_disk_and_what_was_there_goes() {
     assert_eq!(updated.stored().headers["etag"], "c");
     assert_eq!(tags(&cache, URL), ["c"]);
     assert!(place.files().is_empty());
+    // Neither is what cookies have selected, from now on.
+    put(&cache, "http://a/", stored("a"), b"public");
+    let mut secret = variant("b", "id=hidden");
+    secret.selecting[0].name = "cookie".into();
+    cache.update(&cache.variants("http://a/")[0], secret);
+    assert_eq!(tags(&cache, "http://a/"), ["b"]);
+    assert!(place.files().is_empty());
 }
 
 #[test]
