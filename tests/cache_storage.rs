@@ -99,10 +99,37 @@ fn vary_tells_responses_apart() {
             let request = Request::get(URL).header("accept-language", language);
             assert_eq!(stored(&cache, &request).unwrap(), language);
         }
+        assert_eq!(stored(&cache, Request::get(URL).header("Accept-Language", " DE")).unwrap(), "de");
         assert_eq!(stored(&cache, Request::get(URL).header("accept-language", "fr")), None);
         assert_eq!(stored(&cache, URL).unwrap(), "en", "the newest of those that are not told apart");
         cache.remove(&Request::get(URL));
         assert_eq!(stored(&cache, Request::get(URL).header("accept-language", "de")), None);
+    }
+}
+
+#[test]
+fn what_nothing_selects_again_is_not_stored_and_secrets_are_not_written() {
+    let directory = Directory::new();
+    let cache = Cache::in_directory(directory.path(), MIB, MIB).unwrap();
+    store(&cache, &Request::get(URL), &[("vary", "accept, *")], "x");
+    assert_eq!(stored(&cache, URL), None);
+    let request = Request::get(URL).header("cookie", "id=hidden");
+    store(&cache, &request, &[("vary", "cookie")], "mine");
+    assert_eq!(stored(&cache, &request).unwrap(), "mine");
+    assert_eq!(stored(&cache, Request::get(URL).header("cookie", "id=another")), None);
+    assert!(directory.names().is_empty());
+}
+
+#[test]
+fn a_part_is_only_for_who_asks_for_it() {
+    for (cache, _directory) in every_kind() {
+        let request = Request::get(URL).header("range", "bytes=0-4");
+        let part = http::Response::builder().status(206).body(Bytes::from("hello")).unwrap();
+        let part = Response::from_http(part, request.get_url().unwrap().clone());
+        cache.store(&CachedResponse::new(part), &request);
+        assert_eq!(stored(&cache, &request).unwrap(), "hello");
+        assert_eq!(stored(&cache, URL), None);
+        assert_eq!(stored(&cache, Request::get(URL).header("range", "bytes=1-4")), None);
     }
 }
 

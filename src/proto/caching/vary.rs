@@ -10,7 +10,7 @@ const MAX_FIELDS: usize = 64;
 
 /// The fields of a request by which a response to it is selected. `None` if nothing selects it again:
 /// `Vary: *`, what is no list of names, and more of them than anybody means.
-pub(super) fn selecting(
+pub(crate) fn selecting(
     status: StatusCode,
     response: &HeaderMap,
     request: &HeaderMap,
@@ -53,7 +53,7 @@ pub(super) fn matches(stored: &Stored, request: &HeaderMap) -> bool {
 
 /// All lines of a field as one, in a form that is the same for what means the same: white space around
 /// commas, and how elements are spread over lines, is of no account.
-pub(super) fn value(name: &HeaderName, request: &HeaderMap) -> Option<Vec<u8>> {
+pub(crate) fn value(name: &HeaderName, request: &HeaderMap) -> Option<Vec<u8>> {
     let mut lines = request.get_all(name).iter().peekable();
     lines.peek()?;
     let mut elements: Vec<Vec<u8>> = Vec::new();

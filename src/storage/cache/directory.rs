@@ -6,7 +6,7 @@
 //! reading. Nothing is synchronised with the disk: what a power failure leaves behind is found out by its
 //! checksums.
 
-use super::format::{self, BLOCK, Damage, FIXED, Head, Layout};
+use super::format::{self, BLOCK, Damage, Head, Layout};
 use super::index::OnDisk;
 use super::key::Name;
 use crate::error::{Error, ErrorKind, Result};

@@ -156,8 +156,9 @@ impl Cache {
     /// Stores a response for a request, in place of one that is stored for it.
     /// `storeCachedResponse(_:for:)`.
     ///
-    /// A response to another method than `GET`, one that must not be stored by its
-    /// [`StoragePolicy`], and one that is too long are passed over.
+    /// A response to another method than `GET`, one that must not be stored by its [`StoragePolicy`], one
+    /// with `Vary: *` and one that is too long are passed over. One that cookies or credentials of the
+    /// request have selected, by its `Vary`, is not written to disk.
     pub fn store(&self, response: &CachedResponse, request: &Request) {
         responses::store(self, response, request);
     }
@@ -215,7 +216,7 @@ impl Cache {
 
     fn at(places: &Places) -> Result<Cache> {
         let open = |path: &Path| Ok(Store::new(Some(Directory::open(path)?), MEMORY, DISK));
-        Ok(Cache { store: IN_DIRECTORIES.get(&places.cache, open)? })
+        Ok(Cache { store: IN_DIRECTORIES.get(places.make_cache()?, open)? })
     }
 }
 

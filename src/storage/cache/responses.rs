@@ -2,14 +2,15 @@
 
 use super::{Cache, CacheBody, Entry, url_key};
 use crate::head::ResponseHead;
-use crate::proto::caching::stored::{Selecting, Stored};
+use crate::proto::caching::stored::Stored;
+use crate::proto::caching::{selecting, value};
 use crate::proto::coding::Decoder;
 use crate::request::Request;
 use crate::response::Response;
 use crate::storage::CachedResponse;
 use crate::sync::Arc;
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue, VARY};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, RANGE};
 use http::{Method, StatusCode};
 use std::sync::OnceLock;
 use std::time::SystemTime;
@@ -42,11 +43,14 @@ pub(super) fn store(cache: &Cache, response: &CachedResponse, request: &Request)
     if headers.contains_key(CONTENT_LENGTH) {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(data.len()));
     }
+    let Some(mut selecting) = selecting(head.status(), &headers, request.get_headers()) else { return false };
+    // What the request does not say, the session may add when it makes it.
+    selecting.retain(|field| field.value.is_some());
     let now = SystemTime::now();
     let stored = Stored {
         status: head.status(),
         version: head.version(),
-        selecting: selecting(&headers, request.get_headers()),
+        selecting,
         headers,
         request_time: now,
         response_time: now,
@@ -61,33 +65,14 @@ pub(super) fn store(cache: &Cache, response: &CachedResponse, request: &Request)
 /// Whether a stored response is for a request with these headers. Those that the request does not have are
 /// not compared: the session may have added them. A part is only for who asks for it.
 fn is_for(stored: &Stored, headers: &HeaderMap) -> bool {
-    let is_whole = stored.status != StatusCode::PARTIAL_CONTENT || headers.contains_key("range");
-    let fields = &stored.selecting;
-    is_whole
-        && fields
-            .iter()
-            .all(|field| value(headers, &field.name).is_none_or(|value| Some(value) == field.value))
-}
-
-/// The headers of a request that a response of it depends on, as far as the request has them.
-fn selecting(response: &HeaderMap, request: &HeaderMap) -> Vec<Selecting> {
-    let lines = response.get_all(VARY).iter().filter_map(|value| value.to_str().ok());
-    let names = lines.flat_map(|line| line.split(',')).map(|name| name.trim().to_ascii_lowercase());
-    let mut fields: Vec<Selecting> = names
-        .filter_map(|name| {
-            let value = value(request, &name)?;
-            Some(Selecting { name, value: Some(value) })
-        })
-        .collect();
-    fields.sort();
-    fields.dedup();
-    fields
-}
-
-/// All lines of a header as one.
-fn value(headers: &HeaderMap, name: &str) -> Option<Vec<u8>> {
-    let lines: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
-    (!lines.is_empty()).then(|| lines.join(&b", "[..]))
+    let is_part = stored.status == StatusCode::PARTIAL_CONTENT;
+    stored.selecting.iter().all(|field| {
+        let Ok(name) = HeaderName::from_bytes(field.name.as_bytes()) else { return false };
+        match value(&name, headers) {
+            None => !is_part || name != RANGE,
+            asked => asked == field.value,
+        }
+    })
 }
 
 /// A stored response as a whole, with its body decoded.

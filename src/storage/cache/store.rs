@@ -86,6 +86,8 @@ impl Store {
         if policy == StoragePolicy::NotAllowed || url_key.len() > MOST_URL {
             return None;
         }
+        // What cookies or credentials have selected says something about them, and is written to no file.
+        let policy = if stored.is_secret() { StoragePolicy::AllowedInMemoryOnly } else { policy };
         let places = self.places(policy);
         if places.memory == 0 && places.disk == 0 {
             return None;
@@ -109,7 +111,7 @@ impl Store {
             index.places_of(old)
         };
         let mut disk = None;
-        if let (true, Some(directory)) = (on_disk, &self.directory) {
+        if let (true, Some(directory)) = (on_disk && !stored.is_secret(), &self.directory) {
             disk = match entry.source() {
                 Body::Memory(bytes) => {
                     let sums = Sums::of(bytes);

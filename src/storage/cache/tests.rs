@@ -265,6 +265,13 @@ fn memory_only_is_not_on_disk_and_what_was_there_goes() {
     assert_eq!(updated.stored().headers["etag"], "c");
     assert_eq!(tags(&cache, URL), ["c"]);
     assert!(place.files().is_empty());
+    // Neither is what cookies have selected, from now on.
+    put(&cache, "http://a/", stored("a"), b"public");
+    let mut secret = variant("b", "id=hidden");
+    secret.selecting[0].name = "cookie".into();
+    cache.update(&cache.variants("http://a/")[0], secret);
+    assert_eq!(tags(&cache, "http://a/"), ["b"]);
+    assert!(place.files().is_empty());
 }
 
 #[test]
@@ -515,4 +522,68 @@ fn a_directory_that_goes_comes_again() {
     assert_eq!(tags(&cache, URL), ["b"]);
     look(&cache);
     assert_eq!(cache.current_disk_usage(), 4096);
+}
+
+#[test]
+fn threads_that_do_everything_at_once_find_what_belongs_together() {
+    let place = Place::new();
+    let caches = [place.cache(0), Cache::in_directory(&place.0, MIB, 3 * MIB).expect("a cache")];
+    // A length of its own for each: some in memory, some in one file of several blocks.
+    let length = |number: usize| [0, 900, 7000, 40_000, 140_000][number % 5] + number;
+    let url = |number: usize| format!("{URL}{}", number % 8);
+    let work = &|seed: usize| {
+        let mut random = seed as u64 + 1;
+        let mut below = |bound: usize| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (random >> 33) as usize % bound
+        };
+        for round in 0..150 {
+            let (cache, number) = (&caches[below(2)], below(40));
+            match below(20) {
+                0..8 => {
+                    let tag = number.to_string();
+                    let mut writer = cache
+                        .writer(
+                            &url(number),
+                            variant(&tag, &(number % 3).to_string()),
+                            StoragePolicy::Allowed,
+                        )
+                        .expect("a writer");
+                    if writer.write(&body(length(number))) && below(5) > 0 {
+                        writer.commit();
+                    }
+                }
+                8..10 => {
+                    if let Some(entry) = cache.variants(&url(number)).first() {
+                        let updated = cache.update(entry, Stored::clone(entry.stored()));
+                        assert_eq!(updated.stored().headers, entry.stored().headers);
+                    }
+                }
+                10 => cache.remove_url(&url(number)),
+                11 => cache.variants(&url(number)).iter().for_each(|entry| cache.remove_entry(entry)),
+                12 if round % 50 == 0 => cache.remove_all(),
+                13 => look(cache),
+                _ => {
+                    for (tag, found) in all(cache, &url(number)) {
+                        let stored: usize = tag.parse().expect("a number");
+                        assert_eq!(url(stored), url(number));
+                        assert!(found == body(length(stored)), "{stored}");
+                    }
+                }
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for seed in 0..4 {
+            scope.spawn(move || work(seed));
+        }
+    });
+    let cache = place.cache(0);
+    let found: usize = (0..8).map(|number| all(&cache, &url(number)).len()).sum();
+    assert_eq!(found, place.files().len(), "every file is an entry, and nothing else is left");
+    for cache in &caches {
+        cache.remove_all();
+        assert_eq!(cache.current_memory_usage() + cache.current_disk_usage(), 0);
+    }
+    assert!(place.files().is_empty());
 }
