@@ -1,8 +1,12 @@
 //! TLS as OpenSSL speaks it, in nginx, Apache httpd and its own test server.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use urlsession::{Certificate, Configuration, Error, ErrorKind, Session, TlsVersion};
+use urlsession::{
+    AuthenticationMethod, Certificate, Challenge, ChallengeDisposition, Configuration, Credential, Delegate,
+    Error, ErrorKind, Identity, Session, TlsVersion,
+};
 use urlsession_interop::{PATIENCE, configuration, contents, identity, session, text, url};
 
 fn error(session: &Session, server: &str) -> Error {
@@ -150,6 +154,96 @@ fn a_client_certificate_that_is_refused_is_an_error() {
     for server in ["APACHE_CLIENT", "CLIENT12", "CLIENT13"] {
         check(&error(&stranger, server), ErrorKind::ClientCertificateRejected, &["client certificate"]);
     }
+}
+
+/// Accepts any server, gives one certificate, and writes down what it was asked.
+#[derive(Default)]
+struct Answers {
+    identity: Option<Identity>,
+    asked: Mutex<Vec<Challenge>>,
+}
+
+impl Delegate for Answers {
+    fn did_receive_session_challenge(&self, challenge: &Challenge) -> Option<ChallengeDisposition> {
+        let space = challenge.protection_space();
+        self.asked.lock().unwrap().push(challenge.clone());
+        let credential = match space.server_trust() {
+            Some(trust) => Some(Credential::for_trust(trust)),
+            None => self.identity.clone().map(Credential::with_identity),
+        };
+        Some(ChallengeDisposition::UseCredential(credential))
+    }
+}
+
+fn answering(identity: Option<Identity>) -> (Session, Arc<Answers>) {
+    let answers = Arc::new(Answers { identity, ..Answers::default() });
+    let builder = Session::builder().configuration(configuration()).delegate(Arc::clone(&answers));
+    (builder.build(), answers)
+}
+
+#[test]
+fn a_delegate_accepts_what_is_wrong() {
+    for server in ["EXPIRED", "NOT_YET_VALID", "SELF_SIGNED", "WRONG_NAME", "UNKNOWN_ISSUER"] {
+        let (session, answers) = answering(None);
+        assert!(text(&session, &url(server, "/")).contains("s_server"), "{server}");
+        let asked = answers.asked.lock().unwrap();
+        assert_eq!(asked.len(), 1, "{server}");
+        let trust = asked[0].protection_space().server_trust().unwrap();
+        assert_eq!(trust.evaluate().unwrap_err().kind(), error(&self::session(), server).kind());
+    }
+    // By either version, and with tickets that are not to be used.
+    for server in ["NGINX_TLS12", "NGINX_TLS13"] {
+        let (session, answers) = answering(None);
+        for _ in 0..3 {
+            assert!(text(&session, &url(server, "/tls")).ends_with("NONE"));
+            session.flush();
+        }
+        assert_eq!(answers.asked.lock().unwrap().len(), 1, "what is good is resumed");
+    }
+}
+
+#[test]
+fn a_delegate_is_asked_for_a_certificate() {
+    for server in ["APACHE_CLIENT", "CLIENT12", "CLIENT13", "NGINX_CLIENT"] {
+        let path = if server.starts_with("CLIENT") { "/" } else { "/text.txt" };
+        let (session, answers) = answering(Some(identity("client")));
+        for _ in 0..2 {
+            let task = session.data_task(url(server, path));
+            assert_eq!(task.wait().unwrap().status(), 200, "{server}");
+            session.flush();
+        }
+        let asked = answers.asked.lock().unwrap();
+        let for_us: Vec<_> = asked
+            .iter()
+            .map(Challenge::protection_space)
+            .filter(|space| space.authentication_method() == &AuthenticationMethod::ClientCertificate)
+            .collect();
+        assert_eq!(for_us.len(), 1, "{server}");
+        let names = for_us[0].distinguished_names();
+        assert!(names.iter().all(|name| name.starts_with(&[0x30])), "{server}: names in DER");
+        if !names.is_empty() {
+            assert!(names.iter().any(|name| String::from_utf8_lossy(name).contains("Interop authority")));
+        }
+
+        let (session, _) = answering(Some(identity("stranger")));
+        if server != "NGINX_CLIENT" {
+            check(&error(&session, server), ErrorKind::ClientCertificateRejected, &["client certificate"]);
+        }
+    }
+}
+
+#[test]
+fn a_key_is_pinned_as_openssl_tells_it() {
+    let pin = String::from_utf8(contents("certificates/server.pin")).unwrap();
+    let pinned = |pin: &str| Session::new(configuration().pin_public_keys("localhost", false, [pin]));
+    for separator in ["/", "//"] {
+        let known = pinned(&format!("sha256{separator}{}", pin.trim()));
+        assert!(text(&known, &url("NGINX_TLS", "/tls")).ends_with("NONE"));
+        check(&error(&known, "SELF_SIGNED"), ErrorKind::ServerCertificateUntrusted, &["self-signed"]);
+    }
+    let other = pinned("sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
+    let shown = format!("sha256/{}", pin.trim());
+    check(&error(&other, "NGINX_TLS"), ErrorKind::ServerCertificateUntrusted, &["pinned", &shown]);
 }
 
 #[test]
