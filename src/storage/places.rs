@@ -111,28 +111,12 @@ impl Places {
         };
         Ok(Places { state: place("XDG_STATE_HOME", state)?, cache: place("XDG_CACHE_HOME", cache)? })
     }
-
-    /// The directory for what is not to be lost, which is there then.
-    ///
-    /// # Errors
-    /// If it cannot be made, cannot be written to, is somebody else's, or everybody may write to it.
-    pub(crate) fn make_state(&self) -> Result<&Path> {
-        make(&self.state)
-    }
-
-    /// The directory for what can be had again, which is there then.
-    ///
-    /// # Errors
-    /// As [`make_state`](Places::make_state).
-    pub(crate) fn make_cache(&self) -> Result<&Path> {
-        make(&self.cache)
-    }
 }
 
 /// Makes a directory for what is nobody else's business, or checks the one that is there.
 ///
 /// # Errors
-/// As [`Places::make_state`].
+/// If it cannot be made, cannot be written to, is somebody else's, or everybody may write to it.
 pub(crate) fn make(directory: &Path) -> Result<&Path> {
     create_private_directory(directory).and_then(|()| check_directory(directory)).map_err(|error| {
         Error::file(ErrorKind::CannotCreateFile, "using as the directory of a session", directory, error)
@@ -215,20 +199,20 @@ mod tests {
         let base = env::temp_dir().join(format!("urlsession-places-{}", std::process::id()));
         let _ = fs::remove_dir_all(&base);
         let places = Places::in_directory(&base.join("one/two"));
-        places.make_state().unwrap();
-        places.make_cache().unwrap();
-        places.make_cache().unwrap();
+        make(&places.state).unwrap();
+        make(&places.cache).unwrap();
+        make(&places.cache).unwrap();
         for path in [base.clone(), base.join("one"), places.state.clone(), places.cache.clone()] {
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700, "{path:?}");
         }
         fs::set_permissions(&places.state, Permissions::from_mode(0o777)).unwrap();
-        let error = places.make_state().expect_err("open to everybody");
+        let error = make(&places.state).expect_err("open to everybody");
         assert!(error.to_string().contains("everybody may write to it"), "{error}");
         fs::set_permissions(&places.state, Permissions::from_mode(0o1777)).unwrap();
-        places.make_state().unwrap();
+        make(&places.state).unwrap();
         fs::remove_dir_all(&places.cache).unwrap();
         fs::write(&places.cache, "").unwrap();
-        let error = places.make_cache().expect_err("a file");
+        let error = make(&places.cache).expect_err("a file");
         assert_eq!(error.kind(), ErrorKind::CannotCreateFile, "{error}");
         fs::remove_dir_all(&base).unwrap();
     }

@@ -44,14 +44,15 @@ pub(crate) fn parse(value: &[u8]) -> Option<StrictTransport> {
         if !rest.is_empty() && !rest.starts_with(';') {
             return None;
         }
-        if name.eq_ignore_ascii_case("max-age") {
-            if max_age.replace(seconds(value?)?).is_some() {
-                return None;
-            }
+        let is_wrong = if name.eq_ignore_ascii_case("max-age") {
+            max_age.replace(seconds(value?)?).is_some()
         } else if name.eq_ignore_ascii_case("includesubdomains") {
-            if value.is_some() || std::mem::replace(&mut include_subdomains, true) {
-                return None;
-            }
+            value.is_some() || std::mem::replace(&mut include_subdomains, true)
+        } else {
+            false
+        };
+        if is_wrong {
+            return None;
         }
     }
     Some(StrictTransport { max_age: max_age?, include_subdomains })
