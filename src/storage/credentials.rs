@@ -172,10 +172,7 @@ impl CredentialStorage {
         self.0.unasked.forget(space, &Name::of(credential));
         if removed.is_some_and(|removed| removed.persistence() == Persistence::Permanent) {
             self.0.write(&[Change::Remove(space.clone(), Name::of(credential))]);
-            // What is not to be kept is not to stay in the file either.
-            if let Some(Err(error)) = self.0.journal.as_ref().map(|journal| self.0.compact(journal)) {
-                log::warn!("{error}; a credential that was removed may still be in the file");
-            }
+            self.0.tidy();
         }
     }
 
@@ -198,20 +195,23 @@ impl CredentialStorage {
         self.0.learn();
         // What requests take along unasked is of the old one.
         self.0.unasked.forget_others(space, &credential);
-        let (changes, evicted) = {
+        let (changes, evicted, is_outdated) = {
             let mut spaces = lock(&self.0.spaces);
             let former = spaces.get(space, &Name::of(&credential));
-            let change = Change::Set { space: space.clone(), credential: credential.clone(), default };
+            let former = former.filter(|former| former.persistence() == Persistence::Permanent);
+            let is_outdated = former.as_ref().is_some_and(|former| *former != credential);
             let changes = match (credential.persistence(), former) {
-                (Persistence::Permanent, _) => vec![change],
-                // Or it would come back when the program runs the next time.
-                (_, Some(former)) if former.persistence() == Persistence::Permanent => {
-                    vec![Change::Remove(space.clone(), Name::of(&credential))]
+                (Persistence::Permanent, _) => {
+                    vec![Change::Set { space: space.clone(), credential: credential.clone(), default }]
                 }
-                _ => Vec::new(),
+                // Or it would come back when the program runs the next time.
+                (_, Some(_)) => vec![Change::Remove(space.clone(), Name::of(&credential))],
+                (_, None) => Vec::new(),
             };
-            (changes, spaces.set(space, credential, default))
+            let evicted = spaces.set(space, credential, default);
+            (changes, evicted, is_outdated)
         };
+        let is_outdated = is_outdated || !evicted.is_empty();
         let evicted = evicted.into_iter().inspect(|(space, name)| {
             log::warn!("too many credentials: one for {} is dropped", space.host());
             self.0.unasked.forget(space, name);
@@ -219,6 +219,9 @@ impl CredentialStorage {
         let changes: Vec<_> =
             changes.into_iter().chain(evicted.map(|(space, name)| Change::Remove(space, name))).collect();
         self.0.write(&changes);
+        if is_outdated {
+            self.0.tidy();
+        }
     }
 }
 
@@ -324,6 +327,13 @@ impl Inner {
             log::warn!("{error}; what has changed is kept in memory only");
         }
         self.learn();
+    }
+
+    /// Sees to it that passwords that are not to be kept do not stay in the file either.
+    fn tidy(&self) {
+        if let Some(Err(error)) = self.journal.as_ref().map(|journal| self.compact(journal)) {
+            log::warn!("{error}; a credential that was removed or replaced may still be in the file");
+        }
     }
 
     fn compact(&self, journal: &Journal) -> Result<()> {

@@ -4,7 +4,7 @@ use urlsession::{
     AuthenticationMethod, Credential, CredentialStorage, Persistence, ProtectionSpace, Request, Session, Url,
     wait_all,
 };
-use urlsession_interop::{configuration, session, text, url};
+use urlsession_interop::{configuration, text, url};
 
 fn credential(user: &str, password: &str) -> Credential {
     Credential::new(user, password, Persistence::ForSession)
@@ -18,14 +18,19 @@ fn asked(session: &Session, request: impl Into<Request>) -> (u16, String, usize)
     (response.status().as_u16(), response.text().unwrap().into_owned(), requests)
 }
 
-/// A session whose storage has a credential for what a server calls by that name.
+/// A session that keeps no responses, so that each request is one to the server.
+fn session() -> Session {
+    Session::new(configuration().cache(None))
+}
+
+/// Such a session, whose storage has a credential for what a server calls by that name.
 fn knowing(server: &str, method: AuthenticationMethod, realm: &str, credential: Credential) -> Session {
     let address = Url::parse(&url(server, "/")).unwrap();
     let (host, port) = (address.host_str().unwrap(), address.port().unwrap());
     let space = ProtectionSpace::new(host, port, address.scheme(), method).with_realm(realm);
     let storage = CredentialStorage::in_memory();
     storage.set(&space, credential);
-    Session::new(configuration().credential_storage(storage))
+    Session::new(configuration().cache(None).credential_storage(storage))
 }
 
 #[test]
@@ -42,7 +47,7 @@ fn nginx_wants_basic() {
     let (status, _, requests) = asked(&session, url("NGINX", "/private"));
     assert_eq!((status, requests), (200, 1));
     let credentials_in_url = url("NGINX", "/private").replace("://", "://user:open%20sesame@");
-    let (status, _, requests) = asked(&urlsession_interop::session(), &*credentials_in_url);
+    let (status, _, requests) = asked(&self::session(), &*credentials_in_url);
     assert_eq!((status, requests), (200, 1));
 }
 
