@@ -1,13 +1,13 @@
 //! The example `fetch` as a program: who asks (`-u`, `--digest`, `-n`, `--oauth2-bearer`), and what it keeps
 //! for later (`-b`, `-c`, `--hsts`).
-#![cfg(all(feature = "tls", unix))]
+#![cfg(all(feature = "checksum", feature = "digest", feature = "tls", unix))]
 
 mod support;
 
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 use support::tool::{self, code, err, out};
 use support::{Certs, Directory, Received, Reply, Server, Tls};
 use urlsession::{Certificate, PinnedKeys};
@@ -45,7 +45,6 @@ fn in_a_terminal(directory: &Directory, args: &[&str]) -> Command {
     let words: Vec<_> = words.map(|word| format!("'{}'", word.to_str().unwrap())).collect();
     let mut command = Command::new("script");
     command.args(["-qec", &words.join(" "), "/dev/null"]).current_dir(directory.path());
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
@@ -65,6 +64,7 @@ fn a_user_is_told_with_the_first_request() {
     }
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn without_a_terminal_no_password_is_asked_for() {
     let directory = Directory::new();
