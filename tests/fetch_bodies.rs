@@ -1,6 +1,6 @@
 //! The example `fetch` as a program: what it sends (`-T`, `-F`, `-d @file`), and what it receives in
 //! parts, again, slowly, or by the name that a server gives.
-#![cfg(all(feature = "tls", unix))]
+#![cfg(all(feature = "checksum", feature = "tls", unix))]
 
 mod support;
 

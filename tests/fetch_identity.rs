@@ -1,13 +1,13 @@
 //! The example `fetch` as a program: who asks (`-u`, `--digest`, `-n`, `--oauth2-bearer`), and what it keeps
 //! for later (`-b`, `-c`, `--hsts`).
-#![cfg(all(feature = "tls", unix))]
+#![cfg(all(feature = "checksum", feature = "digest", feature = "tls", unix))]
 
 mod support;
 
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 use support::tool::{self, code, err, out};
 use support::{Certs, Directory, Received, Reply, Server, Tls};
 use urlsession::{Certificate, PinnedKeys};
@@ -45,7 +45,6 @@ fn in_a_terminal(directory: &Directory, args: &[&str]) -> Command {
     let words: Vec<_> = words.map(|word| format!("'{}'", word.to_str().unwrap())).collect();
     let mut command = Command::new("script");
     command.args(["-qec", &words.join(" "), "/dev/null"]).current_dir(directory.path());
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
@@ -65,6 +64,7 @@ fn a_user_is_told_with_the_first_request() {
     }
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn without_a_terminal_no_password_is_asked_for() {
     let directory = Directory::new();
@@ -279,24 +279,47 @@ fn keys_are_pinned() {
 
 #[test]
 fn who_wants_https_is_remembered() {
-    let server = Server::tls(|_| Reply::ok("hello").header("strict-transport-security", "max-age=600"));
-    let directory = Directory::new();
-    fs::write(directory.join("ca.pem"), server.ca_pem()).unwrap();
-    let secure = server.url_of_host("localhost", "/");
-    let plain = secure.replace("https:", "http:");
-    let loaded =
-        |args: &[&str], url: &str| succeeds(&directory, &[&["--cacert", "ca.pem"], args, &[url]].concat());
-    fails(&directory, &["--cacert", "ca.pem", &plain], 8);
-    assert_eq!(loaded(&["--hsts", "known"], &secure), "hello");
-    let known = fs::read_to_string(directory.join("known")).unwrap();
-    assert!(known.lines().any(|line| line.starts_with("localhost \"")), "{known}");
-    assert_eq!(loaded(&["--hsts", "known"], &plain), "hello");
-    // Within one run it holds in any case.
-    let both = ["--cacert", "ca.pem", "--hsts", "", &secure, &plain];
-    assert_eq!(succeeds(&directory, &both), "hellohello");
-    assert_eq!(directory.names(), ["ca.pem", "known"]);
-    fails(&directory, &["--hsts", ".", &plain], 26);
-    fails(&directory, &["--cacert", "ca.pem", "--hsts", "no/known", &secure], 23);
+    let (server, directory) = (Server::start(|_| Reply::ok("hello")), Directory::new());
+    let known = "# by hand\nsecure.invalid \"20980101 00:00:00\"\nover.invalid \"20200101 00:00:00\"\n";
+    fs::write(directory.join("known"), known).unwrap();
+    // Nobody has that name; but it is asked for by https, and so it is not refused.
+    let told = fails(&directory, &["--hsts", "known", "http://secure.invalid/"], 6);
+    assert!(told.contains("[https://secure.invalid/]"), "{told}");
+    fails(&directory, &["--hsts", "known", "http://over.invalid/"], 1);
+    fails(&directory, &["--hsts", "", "http://secure.invalid/"], 1);
+    let written = fs::read_to_string(directory.join("known")).unwrap();
+    let hosts: Vec<_> = written.lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(hosts, ["secure.invalid \"20980101 00:00:00\""]);
+    // The file need not be there.
+    let url = server.url("/");
+    assert_eq!(succeeds(&directory, &["--hsts", "new", &url]), "hello");
+    assert_eq!(directory.names(), ["known", "new"]);
+    assert_eq!(succeeds(&directory, &["--hsts", "/dev/null", &url]), "hello");
+    fails(&directory, &["--hsts", ".", &url], 26);
+    fails(&directory, &["--hsts", "no/known", &url], 23);
+}
+
+#[test]
+fn users_are_looked_up_by_host() {
+    let (server, directory) = (asking(&[BASIC]), Directory::new());
+    let url = server.url("/");
+    let netrc = "machine elsewhere login a password b\nmachine 127.0.0.1 login me password x\n";
+    fs::write(directory.join("netrc"), netrc).unwrap();
+    assert_eq!(succeeds(&directory, &["--netrc-file", "netrc", &url]), "Basic bWU6eA==");
+    assert_eq!(succeeds(&directory, &["--netrc-file", "netrc", "--digest", &url]), "who?");
+    let usual = |name: &str, value: &std::path::Path| {
+        let mut command = tool::command("fetch", directory.path(), &["-n", &url]);
+        out(&command.env_remove("NETRC").env("HOME", "/nonexistent").env(name, value).output().unwrap())
+    };
+    assert_eq!(usual("NETRC", &directory.join("netrc")), "Basic bWU6eA==");
+    fs::rename(directory.join("netrc"), directory.join(".netrc")).unwrap();
+    assert_eq!(usual("HOME", directory.path()), "Basic bWU6eA==");
+    // As with curl, nobody is looked up where there is no file, unless it was named.
+    assert_eq!(usual("HOME", &directory.join("nowhere")), "who?");
+    let told = fails(&directory, &["--netrc-file", "missing", &url], 26);
+    assert!(told.contains("missing"), "{told}");
+    fs::write(directory.join("broken"), "machine \"127.0.0.1").unwrap();
+    fails(&directory, &["--netrc-file", "broken", &url], 26);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The example `fetch` as a program: what it prints and writes, and its exit codes.
 //!
 //! `cargo test` builds it before. `cargo test --test fetch_tool` does not, and takes what there is.
-#![cfg(all(feature = "tls", unix))]
+#![cfg(all(feature = "checksum", feature = "tls", unix))]
 
 mod support;
 

@@ -516,6 +516,29 @@ mod tests {
     }
 
     #[test]
+    fn cookies_are_text_or_a_file() {
+        let cookies = |line: &str| parsed(line).unwrap().cookies;
+        let text = |text: &str| Cookies::Text(Secret(text.into()));
+        assert_eq!(cookies("-b a=1;~b=2 h"), [text("a=1; b=2")]);
+        assert_eq!(cookies("-b Cookie:~a=1 -b jar h"), [text("a=1"), Cookies::File("jar".into())]);
+        assert_eq!(parsed("-c - h").unwrap().cookie_jar, Some("-".into()));
+    }
+
+    #[test]
+    fn who_asks_is_said_in_several_ways() {
+        let identity = |line: &str| parsed(line).unwrap().identity;
+        assert_eq!(identity("-u me:x h").user, Some(User::parse("me:x").unwrap()));
+        assert!(!identity("-u me h").schemes.is_named());
+        assert_eq!(identity("--digest --basic -u me:x h").schemes, Schemes::ANY);
+        assert_eq!(identity("-n h").netrc, Some(Netrc::Usual));
+        assert_eq!(identity("--netrc-file f h").netrc, Some(Netrc::File("f".into())));
+        assert!(!format!("{:?}", parsed("--oauth2-bearer hidden -b a=hidden h").unwrap()).contains("hidden"));
+        for line in ["-u h", "-u a:b -n h", "--oauth2-bearer t --anyauth h", "--pinnedpubkey sha256//x h"] {
+            refused(line);
+        }
+    }
+
+    #[test]
     fn numbers_are_checked() {
         assert_eq!(parsed("--max-redirs -1 h").unwrap().max_redirs, u32::MAX);
         assert_eq!(parsed("-m 0 h").unwrap().max_time, None);

@@ -76,6 +76,9 @@ Request
                           user and password go out at once and readable, with
                           Digest they are proved once the server asks
       --anyauth           in the strongest of these that the server offers
+  -n, --netrc             takes user and password from $NETRC or ~/.netrc, by
+                          host, when a server asks for them
+      --netrc-file FILE   from this file
       --oauth2-bearer TOKEN
                           shows this token
   -b, --cookie COOKIES    sends these, as in 'name=value; other=value', or those

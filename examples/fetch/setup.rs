@@ -3,7 +3,7 @@
 
 use crate::args::{Options, Target};
 use crate::exit::{Exit, Failure};
-use crate::identity::{Secret, User};
+use crate::identity::{Netrc, Secret, User};
 use crate::prompt;
 use crate::requests::{self, named, read};
 use crate::state::with_cookies;
@@ -16,6 +16,12 @@ pub fn configuration(options: &Options) -> Result<Configuration, Failure> {
     let configuration = Configuration::ephemeral().redirect_limit(options.max_redirs).retry(retry(options));
     let configuration = requests::with_cleartext(configuration, options.allow_cleartext);
     let mut configuration = requests::trusting(configuration, options.insecure, options.cacert.as_deref())?;
+    configuration = match &options.identity.netrc {
+        None => configuration,
+        Some(Netrc::Usual) => configuration.netrc_default(),
+        Some(Netrc::File(path)) => configuration.netrc(path),
+    };
+    configuration.check().map_err(|error| Failure::new(Exit::ReadInput, error.to_string()))?;
     if let Some(path) = &options.cert {
         let chain = read(path, Exit::ClientCertificate)?;
         let identity = match &options.key {

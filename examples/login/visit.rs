@@ -34,25 +34,9 @@ impl Visitor {
 
     /// Looks at everything.
     pub fn visit(&self, session: &Session, server: &str) -> Result<()> {
-        let mut page = self.get(session, &format!("{server}/account"))?;
-        let mut tries = 0;
-        while page.url().path() == "/login" {
-            tries += 1;
-            let (user, password) = self.who(tries)?;
-            println!("POST /login as {user}");
-            let form =
-                Request::post(format!("{server}/login")).form([("user", user), ("password", password)]);
-            page = told(session.data_task(form).wait()?)?;
-            match page.status().as_u16() {
-                403 => self.forget()?,
-                _ if page.url().path() == "/login" => {
-                    return Err("the server gave a login, and it was not kept".into());
-                }
-                _ => {}
-            }
-            if page.status() == 403 && tries == TRIES {
-                return Err("that was wrong three times".into());
-            }
+        let page = self.get(session, &format!("{server}/account"))?;
+        if page.url().path() == "/login" {
+            self.log_in(session, &format!("{server}/login"))?;
         }
         // The cookie is sent to this page, too; but it wants more.
         let page = self.get(session, &format!("{server}/vault"))?;
@@ -61,6 +45,21 @@ impl Visitor {
             (None, 200) => Ok(()),
             (None, status) => Err(format!("the server answered {status} to /vault").into()),
         }
+    }
+
+    fn log_in(&self, session: &Session, url: &str) -> Result<()> {
+        for tries in 1..=TRIES {
+            let (user, password) = self.who(tries)?;
+            println!("POST /login as {user}");
+            let form = Request::post(url).form([("user", user), ("password", password)]);
+            let page = told(session.data_task(form).wait()?)?;
+            match (page.status().as_u16(), page.url().path()) {
+                (403, _) => self.was_wrong()?,
+                (_, "/login") => return Err("the server gave a login, and it was not kept".into()),
+                _ => return Ok(()),
+            }
+        }
+        Err(format!("that was wrong {TRIES} times").into())
     }
 
     fn get(&self, session: &Session, url: &str) -> Result<Response<Bytes>> {
@@ -83,8 +82,8 @@ impl Visitor {
         Ok(asked)
     }
 
-    /// It was wrong.
-    fn forget(&self) -> Result<()> {
+    /// What was known is of no use.
+    fn was_wrong(&self) -> Result<()> {
         self.with(|state| {
             state.known = None;
             if state.is_given {
@@ -123,7 +122,7 @@ impl Delegate for Visitor {
             println!("  the credential of {} is remembered", credential.user().unwrap_or("nobody"));
             return ChallengeDisposition::PerformDefaultHandling;
         }
-        if failures > 0 && self.forget().is_err() || failures >= TRIES {
+        if failures > 0 && self.was_wrong().is_err() || failures >= TRIES {
             return ChallengeDisposition::PerformDefaultHandling;
         }
         match self.who(failures + 1) {

@@ -30,7 +30,7 @@ export function urlsession (program, cache, log) {
     const { resolve, reject } = waiting.get(answer.id)
     waiting.delete(answer.id)
     if (answer.error !== undefined) return reject(new TypeError(answer.error))
-    if (log) console.log(`    (from ${answer.source}: ${answer.status} ${answer.url})\n`)
+    if (log) console.log(`    (${answer.source}: ${answer.status} ${answer.url})\n`)
     resolve(response(answer))
   })
   return {

@@ -4,7 +4,7 @@
 //! ```text
 //! {"id": 1, "method": "GET", "url": "http://…", "headers": [["Accept", "text/plain"]],
 //!  "body": null, "cache": "default", "redirect": "follow"}
-//! {"id": 1, "status": 200, "url": "http://…", "headers": [["date", "…"]], "body": "aGVsbG8=", "source": "network"}
+//! {"id": 1, "status": 200, "url": "http://…", "headers": [["date", "…"]], "body": "aGVsbG8=", "source": "urlsession; hit"}
 //! {"id": 2, "error": "connecting to …"}
 //! ```
 //!
@@ -20,8 +20,8 @@ use std::io::{self, BufRead, Write};
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use urlsession::{
-    Bytes, Cache, CachePolicy, Configuration, DataTask, Delegate, RedirectDecision, Request,
-    ResourceFetchType, Response, ResponseHead, Result, Session, TaskEvent,
+    Bytes, Cache, CachePolicy, Configuration, DataTask, Delegate, RedirectDecision, Request, Response,
+    ResponseHead, Result, Session, TaskEvent,
 };
 use wire::{Answer, Mode, Order, Redirect, base64, from_latin1, to_latin1};
 
@@ -113,17 +113,11 @@ fn answer(id: u64, task: &DataTask, result: Result<Response<Bytes>>) -> Answer {
     }
 }
 
-/// Where the response came from, for those who read.
-fn source(task: &DataTask) -> &'static str {
+/// Where the response came from, for those who read: what `Cache-Status` would say (RFC 9211).
+fn source(task: &DataTask) -> String {
     let metrics = task.metrics();
-    match metrics.as_ref().and_then(|metrics| metrics.transactions().last()) {
-        None => "nowhere",
-        Some(last) => match last.resource_fetch_type() {
-            ResourceFetchType::NetworkLoad => "network",
-            ResourceFetchType::LocalCache => "cache",
-            _ => "elsewhere",
-        },
-    }
+    let last = metrics.as_ref().and_then(|metrics| metrics.transactions().last());
+    last.and_then(|last| last.cache_status()).map_or("no cache".to_owned(), |status| status.to_string())
 }
 
 fn write(answers: &Receiver<Answer>) -> io::Result<()> {

@@ -72,8 +72,8 @@ pub enum Answer {
         headers: Vec<(String, String)>,
         /// The body in base64.
         body: String,
-        /// Where it came from.
-        source: &'static str,
+        /// What the cache did.
+        source: String,
     },
     /// None.
     Failed {
