@@ -75,6 +75,7 @@ mod tls {
 }
 
 mod check_cache_file;
+mod check_caching;
 mod check_challenges;
 mod check_chunked;
 mod check_coding;
@@ -95,6 +96,7 @@ mod pieces;
 mod wire;
 
 pub use check_cache_file::cache_file;
+pub use check_caching::{cache_control, stored_response};
 pub use check_challenges::challenges;
 pub use check_chunked::chunked_body;
 pub use check_coding::coding;
@@ -129,6 +131,16 @@ mod corpus {
     #[test]
     fn cache_file() {
         run("cache_file", super::cache_file);
+    }
+
+    #[test]
+    fn cache_control() {
+        run("cache_control", super::cache_control);
+    }
+
+    #[test]
+    fn stored_response() {
+        run("stored_response", super::stored_response);
     }
 
     #[test]
