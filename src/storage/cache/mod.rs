@@ -22,7 +22,7 @@ use crate::error::Result;
 use crate::proto::caching::stored::Stored;
 use crate::request::Request;
 use crate::storage::instances::Instances;
-use crate::storage::places::Places;
+use crate::storage::places::{self, Places};
 use crate::storage::{CachedResponse, Choice, StoragePolicy};
 use crate::sync::{Arc, lock};
 use directory::Directory;
@@ -216,7 +216,7 @@ impl Cache {
 
     fn at(places: &Places) -> Result<Cache> {
         let open = |path: &Path| Ok(Store::new(Some(Directory::open(path)?), MEMORY, DISK));
-        Ok(Cache { store: IN_DIRECTORIES.get(places.make_cache()?, open)? })
+        Ok(Cache { store: IN_DIRECTORIES.get(places::make(&places.cache)?, open)? })
     }
 }
 
