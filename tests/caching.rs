@@ -852,6 +852,24 @@ fn a_session_without_a_cache_stores_nothing() {
     }
 }
 
+/// What came over a connection that was accepted by exception is not for those who make none.
+#[test]
+fn what_nobody_vouches_for_is_not_stored() {
+    let server = Server::tls(versioned(&[FRESH, TAG]));
+    let cache = Cache::in_memory(1 << 20);
+    let careless = || {
+        let configuration = Configuration::ephemeral().timeout_for_request(PATIENCE).cache(cache.clone());
+        Session::new(configuration.danger_accept_invalid_certificates(true))
+    };
+    get(&careless(), server.url("/")).expect("a response");
+    assert_eq!(cache.current_memory_usage(), 0);
+    let careful = Session::new(configuration_for(&server).cache(cache.clone()));
+    get(&careful, server.url("/")).expect("a response");
+    assert!(cache.current_memory_usage() > 0);
+    assert_eq!(get(&careless(), server.url("/")).expect("what is stored").text().unwrap(), "version 1");
+    assert_eq!(server.requests().len(), 2);
+}
+
 /// A 503 that may be kept does not answer the tries that it leads to.
 #[test]
 fn tries_ask_the_server() {

@@ -194,11 +194,13 @@ impl Loader {
 
     /// The server has answered. What comes next, if that is not the response.
     ///
-    /// `is_delimited`: the end of the body is told by more than the end of the connection.
+    /// `is_delimited`: the end of the body is told by more than the end of the connection. `is_trusted`: its
+    /// certificate was not accepted by an exception, which others who use the cache have not made.
     pub(super) fn cache_answered(
         &mut self,
         head: &ResponseHead,
         is_delimited: bool,
+        is_trusted: bool,
         core: &Arc<TaskCore>,
     ) -> Result<Option<Step>> {
         self.invalidate(head, core)?;
@@ -218,7 +220,7 @@ impl Loader {
         if let (StatusCode::NOT_MODIFIED, Some(entry), Some(asked)) =
             (head.status, &asking.selected, asking.conditions)
         {
-            return Ok(Some(self.validated(entry, asked, &presented, &received, &asking)));
+            return Ok(Some(self.validated(entry, asked, &presented, &received, &asking, is_trusted)));
         }
         if is_failure(head.status) {
             let stands_in = asking
@@ -234,6 +236,9 @@ impl Loader {
                 let found = stand_in(entry, &asking, freshness, Some(head.status));
                 return Ok(found.map(|found| Step::Cached(Box::new(found))));
             }
+        }
+        if !is_trusted {
+            return Ok(None);
         }
         if method == Method::HEAD {
             updated_by_head(&asking, &received, core);
@@ -254,6 +259,7 @@ impl Loader {
         presented: &Presented<'_>,
         received: &Received<'_>,
         asking: &Asking,
+        is_trusted: bool,
     ) -> Step {
         let (stored, keep) = match by_304(entry.stored(), presented, asked, received) {
             By304::Valid { stored, keep } => (Arc::from(stored), keep),
@@ -266,7 +272,7 @@ impl Loader {
         let status = CacheStatus {
             forwarded_status: Some(received.status),
             ttl: Some(freshness.time_to_live()),
-            stored: keep,
+            stored: keep && is_trusted,
             ..CacheStatus::forward(asking.why)
         };
         Step::Cached(Box::new(Found {
@@ -274,7 +280,11 @@ impl Loader {
             entry: entry.clone(),
             portion: selects(presented, &stored).unwrap_or(Portion::Whole),
             stored,
-            change: if keep { Change::Update } else { Change::Remove },
+            change: match keep {
+                _ if !is_trusted => Change::None,
+                true => Change::Update,
+                false => Change::Remove,
+            },
             freshness,
             status,
         }))

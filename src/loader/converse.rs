@@ -1,5 +1,6 @@
 //! The request goes out, and heads come in until the final one is there.
 
+use super::security::is_from_where_it_says;
 use super::{Flow, Loader, Pause, Step};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::http1::{Exchange, Head};
@@ -274,7 +275,8 @@ impl Loader {
                 Some(if version == Version::HTTP_10 { "http/1.0" } else { "http/1.1" });
         }
         let is_delimited = !matches!(body, Framing::UntilClose);
-        if let Some(step) = self.cache_answered(&head, is_delimited, core)? {
+        let is_trusted = is_from_where_it_says(&exchange, &head, core);
+        if let Some(step) = self.cache_answered(&head, is_delimited, is_trusted, core)? {
             self.leave_for_cache(exchange, core);
             return Ok(Flow::Go(step));
         }

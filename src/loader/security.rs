@@ -59,6 +59,11 @@ impl Loader {
     }
 }
 
+/// Whether a response may be believed by those who would not have accepted its connection.
+pub(super) fn is_from_where_it_says(exchange: &Exchange, head: &ResponseHead, core: &TaskCore) -> bool {
+    head.url.scheme() != "https" || !trust_was_overridden(exchange, core)
+}
+
 /// Makes a cleartext URL a secure one, if its host has asked for that.
 pub(super) fn make_secure(url: &mut Url, core: &TaskCore) {
     if let Some(storage) = core.context.stores().ok().and_then(|stores| stores.security.as_ref()) {
