@@ -65,6 +65,13 @@ pub trait Delegate: Send + Sync + 'static {
     ///
     /// Only the session's delegate is asked. `None`, the default, is the same as not to implement it:
     /// [`did_receive_challenge`](Delegate::did_receive_challenge) is asked then.
+    ///
+    /// About a server's certificate it is asked once for each new TLS connection that is not resumed,
+    /// before anything of ours leaves. [`Credential::for_trust`](crate::Credential::for_trust) of what the
+    /// challenge shows accepts it, [`CancelChallenge`](ChallengeDisposition::CancelChallenge) cancels the
+    /// task, and all else leaves it to the rules. Asked for a certificate of ours,
+    /// [`Credential::with_identity`](crate::Credential::with_identity) shows that one, now and on later
+    /// connections to the same origin.
     fn did_receive_session_challenge(&self, challenge: &Challenge) -> Option<ChallengeDisposition> {
         let _ = challenge;
         None

@@ -446,21 +446,18 @@ fn suspending_holds_the_connection_where_it_is() {
 
 #[test]
 fn the_time_for_the_answer_is_not_the_servers() {
-    const LIMIT: Duration = Duration::from_millis(300);
+    const LIMIT: Duration = Duration::from_millis(1200);
     let server = serving(Tls::new().certs(Certs::self_signed()));
-    for runner in RUNNERS {
-        for request in [
-            Request::get(server.url("/")).timeout(LIMIT),
-            Request::get(server.url("/")).connect_timeout(LIMIT),
-        ] {
-            let gate = Gate::new();
-            let session = pondering(&gate, configuration());
-            let running = runner.start(&session.data_task(request));
-            gate.wait_until_reached();
-            std::thread::sleep(2 * LIMIT);
-            gate.open();
-            assert_eq!(running.result().expect("a response").bytes(), "secret");
-        }
+    let stands_still = &|runner: Runner, request: Request| {
+        let gate = Gate::new();
+        let session = pondering(&gate, configuration());
+        let running = runner.start(&session.data_task(request));
+        gate.wait_until_reached();
+        std::thread::sleep(LIMIT + LIMIT / 3);
+        gate.open();
+        assert_eq!(running.result().expect("a response").bytes(), "secret");
+    };
+    let runs_on = &|runner: Runner| {
         let gate = Gate::new();
         let session = pondering(&gate, configuration());
         let task = session.data_task(Request::get(server.url("/")).resource_timeout(LIMIT));
@@ -468,7 +465,16 @@ fn the_time_for_the_answer_is_not_the_servers() {
         assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
         assert!(error.to_string().contains("waiting for the delegate to decide about the certificate of"));
         gate.open();
-    }
+    };
+    std::thread::scope(|scope| {
+        for runner in RUNNERS {
+            let request = || Request::get(server.url("/"));
+            let (timed, connecting) = (request().timeout(LIMIT), request().connect_timeout(LIMIT));
+            scope.spawn(move || stands_still(runner, timed));
+            scope.spawn(move || stands_still(runner, connecting));
+            scope.spawn(move || runs_on(runner));
+        }
+    });
 }
 
 #[test]
