@@ -4,7 +4,7 @@ use super::authorization::url_authorization;
 use super::caching::Tee;
 use super::incoming::Incoming;
 use super::local::check_redirect;
-use super::security::make_secure;
+use super::security::upgraded;
 use super::{Answer, Flow, Loader, Pause, Step};
 use crate::body::Body;
 use crate::disposition::RedirectDecision;
@@ -61,7 +61,7 @@ impl Loader {
         };
         let rules = Rules {
             allowed: self.allowed(core),
-            secure: &|url| make_secure(url, core),
+            upgraded: &|url| upgraded(url, core),
             strip_always: core.context.configuration.strip_authorization_on_redirect,
         };
         let new = match redirect(&asked, head.status, &head.headers, rules)? {
@@ -85,8 +85,8 @@ impl Loader {
         mut proposed: Request,
         core: &Arc<TaskCore>,
     ) -> Result<Flow> {
-        if let Ok(url) = &mut proposed.url {
-            make_secure(url, core);
+        if let Some(secure) = proposed.get_url().and_then(|url| upgraded(url, core)) {
+            proposed.url = Ok(secure);
         }
         check_redirect(self.request(core), &proposed)?;
         let (from, to) = (self.request(core).well_formed()?, proposed.well_formed()?);

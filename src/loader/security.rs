@@ -20,9 +20,7 @@ impl Loader {
         if url.scheme() != "http" {
             return Ok(());
         }
-        let mut secure = url.clone();
-        make_secure(&mut secure, core);
-        if secure != *url {
+        if let Some(secure) = upgraded(url, core) {
             log::debug!("task {}: https, as the host has asked for", core.id);
             let mut request = self.request(core).clone();
             request.url = Ok(secure);
@@ -64,11 +62,9 @@ pub(super) fn is_from_where_it_says(exchange: &Exchange, head: &ResponseHead, co
     head.url.scheme() != "https" || !trust_was_overridden(exchange, core)
 }
 
-/// Makes a cleartext URL a secure one, if its host has asked for that.
-pub(super) fn make_secure(url: &mut Url, core: &TaskCore) {
-    if let Some(storage) = core.context.stores().ok().and_then(|stores| stores.security.as_ref()) {
-        storage.upgrade(url, SystemTime::now());
-    }
+/// The secure URL in place of a cleartext one, if its host has asked for that.
+pub(super) fn upgraded(url: &Url, core: &TaskCore) -> Option<Url> {
+    core.context.stores().ok()?.security.as_ref()?.upgraded(url, SystemTime::now())
 }
 
 /// Whether the peer's certificate was accepted although it was not found good: who is at the other end is not known

@@ -37,8 +37,8 @@ pub(crate) struct Asked<'a> {
 pub(crate) struct Rules<'a> {
     /// Whether https may lead to http.
     pub(crate) allowed: Allowed<'a>,
-    /// Makes a cleartext URL a secure one, if its host has asked for that (RFC 6797).
-    pub(crate) secure: &'a dyn Fn(&mut Url),
+    /// The secure URL in place of a cleartext one, if its host has asked for that (RFC 6797).
+    pub(crate) upgraded: &'a dyn Fn(&Url) -> Option<Url>,
     /// Whether credentials are stripped even if the origin stays the same, as Apple does.
     pub(crate) strip_always: bool,
 }
@@ -76,8 +76,8 @@ pub(crate) fn redirect(
     rules: Rules<'_>,
 ) -> Result<Redirect> {
     let Some((method, keep_body)) = rewritten(asked, status) else { return Ok(Redirect::Deliver) };
-    let Some(mut url) = target(asked.url, response)? else { return Ok(Redirect::Deliver) };
-    (rules.secure)(&mut url);
+    let Some(url) = target(asked.url, response)? else { return Ok(Redirect::Deliver) };
+    let url = (rules.upgraded)(&url).unwrap_or(url);
     rules.allowed.check_redirect(asked.url, &url)?;
     let headers = headers(asked, &url, &method, keep_body, rules);
     Ok(Redirect::Follow(Box::new(NewRequest { method, url, headers, keep_body })))
@@ -215,7 +215,7 @@ mod tests {
     static POLICY: TransportSecurity = TransportSecurity::new();
     const STRICT: Rules<'static> = Rules {
         allowed: Allowed { policy: &POLICY, insecure_redirects: false, request: false },
-        secure: &|_| {},
+        upgraded: &|_| None,
         strip_always: false,
     };
 
@@ -468,17 +468,17 @@ mod tests {
 
     #[test]
     fn what_has_asked_for_https_gets_it_before_anything_is_decided() {
-        let secure = |url: &mut Url| {
-            if url.host_str() == Some("asked") {
-                url.set_scheme("https").expect("a web URL");
-            }
+        let upgraded = |url: &Url| {
+            let mut secure = url.clone();
+            secure.set_scheme("https").expect("a web URL");
+            (url.host_str() == Some("asked")).then_some(secure)
         };
         let follow = |from: &str, location: &str| match ask(
             "GET",
             from,
             302,
             &[("location", location)],
-            Rules { secure: &secure, ..STRICT },
+            Rules { upgraded: &upgraded, ..STRICT },
         ) {
             Ok(Redirect::Follow(request)) => *request,
             other => panic!("{other:?}"),

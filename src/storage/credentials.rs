@@ -290,6 +290,7 @@ impl Inner {
     /// Takes in what was written to the file, by whomever.
     fn learn(&self) {
         let Some(journal) = &self.journal else { return };
+        journal.tell();
         let outdated = {
             let mut spaces = lock(&self.spaces);
             let news = journal.news();

@@ -41,6 +41,8 @@ pub(crate) struct Journal {
     path: PathBuf,
     kind: Kind,
     turn: Mutex<Turn>,
+    /// What is to be logged as soon as no lock is held: a log is the program's code.
+    untold: Mutex<Vec<String>>,
 }
 
 /// What was written to the journal since it was last asked, by whomever.
@@ -84,6 +86,9 @@ const SMALL: u64 = 64 * 1024;
 /// How often the file may be replaced while we wait for it.
 const MOST_TRIES: u32 = 100;
 
+/// How many messages wait to be logged. There are no more unless something goes wrong again and again.
+const MOST_UNTOLD: usize = 8;
+
 /// How many damaged files are kept. Those after them take the place of the last.
 const MOST_SET_ASIDE: u32 = 3;
 
@@ -96,7 +101,7 @@ impl Journal {
         let path = path.into();
         // What the working directory is later makes no difference.
         let path = std::path::absolute(&path).unwrap_or(path);
-        let journal = Journal { path, kind, turn: Mutex::default() };
+        let journal = Journal { path, kind, turn: Mutex::default(), untold: Mutex::default() };
         {
             let mut turn = lock(&journal.turn);
             turn.begin(None);
@@ -112,6 +117,7 @@ impl Journal {
                 journal.with_lock(&mut turn, PATIENCE, |_, _| Ok(()))?;
             }
         }
+        journal.tell();
         Ok(journal)
     }
 
@@ -125,9 +131,17 @@ impl Journal {
             Err(error) => Err(error),
         };
         if let Err(error) = looked {
-            log::warn!("{error}");
+            self.warn(error.to_string());
         }
         std::mem::take(&mut turn.news)
+    }
+
+    /// Logs what there is to log since this was last called. Not to be called under a lock; whoever calls
+    /// [`news`](Journal::news) under one calls this before.
+    pub(crate) fn tell(&self) {
+        for message in std::mem::take(&mut *lock(&self.untold)) {
+            log::warn!("{message}");
+        }
     }
 
     /// Writes records, all or none of them. They are among the next news.
@@ -140,7 +154,7 @@ impl Journal {
         if written.is_empty() {
             return Ok(());
         }
-        self.with_lock(&mut lock(&self.turn), PATIENCE, |turn, mut file| {
+        self.in_turn(|turn, mut file| {
             self.check_len(turn.read + written.len() as u64)?;
             if let Err(error) = file.write_all(&written) {
                 // A piece of it would be cut off by the next to come, but takes room that is missing.
@@ -171,7 +185,7 @@ impl Journal {
         let written = self.encode(records)?;
         let len = (HEADER + written.len()) as u64;
         self.check_len(len)?;
-        self.with_lock(&mut lock(&self.turn), PATIENCE, |turn, _| {
+        self.in_turn(|turn, _| {
             if turn.news != News::default() {
                 return Ok(false);
             }
@@ -200,12 +214,11 @@ impl Journal {
     /// # Errors
     /// If it cannot be removed.
     pub(crate) fn clear(&self) -> Result<()> {
-        let mut turn = lock(&self.turn);
         if !fs::exists(&self.path).unwrap_or(true) {
-            turn.begin(None);
+            lock(&self.turn).begin(None);
             return Ok(());
         }
-        self.with_lock(&mut turn, PATIENCE, |turn, _| {
+        self.in_turn(|turn, _| {
             fs::remove_file(&self.path)
                 .map_err(|error| Error::file(ErrorKind::CannotRemoveFile, "removing", &self.path, error))?;
             turn.begin(None);
@@ -288,6 +301,13 @@ impl Journal {
         turn.read_on(metadata.len(), self.kind).map_err(failed)
     }
 
+    /// Does something with the file while nobody else writes to it, and then logs what there is to log.
+    fn in_turn<R>(&self, then: impl FnOnce(&mut Turn, &File) -> Result<R>) -> Result<R> {
+        let done = self.with_lock(&mut lock(&self.turn), PATIENCE, then);
+        self.tell();
+        done
+    }
+
     /// Does something with the file while nobody else writes to it. It is read by then, and whole.
     fn with_lock<R>(
         &self,
@@ -318,7 +338,10 @@ impl Journal {
                     continue;
                 }
                 Found::Torn => {
-                    log::warn!("{} was not written to its end; the rest is cut off", self.path.display());
+                    self.warn(format!(
+                        "{} was not written to its end; the rest is cut off",
+                        self.path.display()
+                    ));
                     file.set_len(turn.read)
                 }
                 Found::Good => Ok(()),
@@ -395,8 +418,15 @@ impl Journal {
         fs::rename(&self.path, &aside).map_err(|error| {
             Error::file(ErrorKind::CannotMoveFile, "setting aside the damaged file", &self.path, error)
         })?;
-        log::warn!("{} {why}; it is set aside as {}", self.path.display(), aside.display());
+        self.warn(format!("{} {why}; it is set aside as {}", self.path.display(), aside.display()));
         Ok(())
+    }
+
+    fn warn(&self, message: String) {
+        let mut untold = lock(&self.untold);
+        if untold.len() < MOST_UNTOLD {
+            untold.push(message);
+        }
     }
 
     /// Removes the new files of those that were interrupted before they put them in place. While we have the

@@ -307,8 +307,9 @@ impl Inner {
 
     /// What there is, with what others have done by now.
     fn state(&self) -> MutexGuard<'_, State> {
+        let Some(journal) = &self.journal else { return lock(&self.state) };
+        journal.tell();
         let mut state = lock(&self.state);
-        let Some(journal) = &self.journal else { return state };
         let news = journal.news();
         if news.anew {
             state.jar.forget_kept();

@@ -230,6 +230,10 @@ fn damage_in_a_file_that_is_in_use_is_noticed() {
     let mut file = fs::File::options().append(true).open(directory.path()).unwrap();
     file.write_all(&[7; 100]).unwrap();
     assert_eq!(first.news(), anew(&[]));
+    // Whoever asks for news may hold a lock, and a log is the program's code: it is told later.
+    assert_eq!(lock(&first.untold).len(), 1);
+    first.tell();
+    assert!(lock(&first.untold).is_empty());
     assert_eq!(directory.names(), ["journal", "journal.corrupt"]);
     // The other one does not look at names as long as its file has one, but it does before it writes.
     second.append(&["two"]).unwrap();

@@ -30,7 +30,7 @@ pub fn location(data: &[u8]) {
     let status = STATUS[usize::from(how & 7)];
     let policy = TransportSecurity::default();
     let allowed = Allowed { policy: &policy, insecure_redirects: how & 8 != 0, request: false };
-    let rules = Rules { allowed, secure: &|_| {}, strip_always: how & 16 != 0 };
+    let rules = Rules { allowed, upgraded: &|_| None, strip_always: how & 16 != 0 };
     let method = if how & 32 != 0 { Method::POST } else { Method::GET };
     let mut headers = HeaderMap::new();
     for name in CREDENTIALS.into_iter().chain(["host", "content-type", "x-kept"]) {
