@@ -169,7 +169,7 @@ pub trait AuthenticationExchange: Send {
     ///
     /// The challenge is what stands behind the name of the scheme: empty, a token68 (`TlRMTVNTUAAC…`) or
     /// parameters (`realm="x", id=3`). It is `None` when nobody has asked yet. A further challenge of the
-    /// same scheme in answer to that comes here again; thirty are too many.
+    /// same scheme in answer to that comes here again; a task gives 60 answers at most.
     ///
     /// # Errors
     /// What makes it pointless to go on. It fails the task.

@@ -192,7 +192,8 @@ impl<'a> Parser<'a> {
             log::debug!("a malformed challenge of scheme {:?} is left out", challenge.scheme);
             return;
         }
-        challenge.rest = self.text.get(rest..end).unwrap_or_default().trim_end().to_owned();
+        challenge.rest =
+            self.text.get(rest..end).unwrap_or_default().trim_end_matches([' ', '\t']).to_owned();
         found.push(challenge);
     }
 

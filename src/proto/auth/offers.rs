@@ -40,7 +40,7 @@ pub(crate) fn offers(headers: &HeaderMap, name: &HeaderName, own: &[&str]) -> Ve
         Some(Offer { scheme, challenge })
     };
     let mut offers: Vec<_> = challenges(headers, name).into_iter().filter_map(offer).collect();
-    offers.sort_by(|one, other| rank(&one.scheme).cmp(&rank(&other.scheme)));
+    offers.sort_by_key(|offer| rank(&offer.scheme));
     offers
 }
 

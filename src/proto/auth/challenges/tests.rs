@@ -112,6 +112,14 @@ fn what_is_behind_the_scheme_is_kept_as_it_is() {
     assert_eq!(rests, [r#"a="x\"y" , b=c"#, "TlRM", "", "x=y"]);
 }
 
+/// 0xA0 is whitespace in Unicode, and none in HTTP.
+#[test]
+fn what_is_behind_the_scheme_ends_with_its_last_byte() {
+    let found = read(&[b"New a=b\xa0 \t, x"]);
+    let rests: Vec<_> = found.iter().map(|challenge| challenge.rest.as_str()).collect();
+    assert_eq!(rests, ["a=b\u{a0}", ""]);
+}
+
 #[test]
 fn text_that_is_not_utf_8_keeps_its_bytes() {
     let found = read(&[b"Basic realm=\"caf\xe9\"", "Basic realm=\"café\"".as_bytes()]);
