@@ -54,11 +54,15 @@
 //! | try again | [`RetryPolicy`] |
 //! | cancel, suspend, prefer | [`Task::cancel`], [`Task::suspend`], [`Task::set_priority`] |
 //! | set limits, headers, trust | [`Configuration`] |
-//! | keep cookies, or have none | [`CookieStorage`], [`Cookie`] |
 //! | know what went wrong | [`Error`], [`ErrorKind`] |
 //! | show how far it is | [`Task::progress`], [`Task::on_progress`], [`Session::progress`] |
 //! | know what took how long | [`Task::metrics`], [`TaskMetrics`] |
+//! | keep cookies, or have none | [`CookieStorage`], [`Cookie`] |
 //! | keep passwords and tokens, or find them | [`CredentialStorage`], [`Netrc`] |
+//! | cache responses, or not | [`Cache`], [`CachePolicy`] |
+//! | judge servers, and pin their keys | [`ServerTrust`], [`PinnedKeys`] |
+//! | load cleartext, or have https wherever it was asked for | [`TransportSecurity`], [`HstsStorage`] |
+//! | keep all that over the end of the program | [`set_application`], [`Configuration::application`] |
 //! | authenticate in a way of your own | [`AuthenticationScheme`] |
 //! | resolve names otherwise | [`Resolver`] |
 //! | bring a scheme of your own, or test without a network | [`Protocol`], [`ProtocolClient`] |
