@@ -82,22 +82,26 @@ impl CookieStorage {
     /// The storage that all of the process shares. It is in memory, unless
     /// [`set_application`](crate::set_application) was called before its first use. `shared`.
     pub fn shared() -> CookieStorage {
-        static SHARED: OnceLock<CookieStorage> = OnceLock::new();
-        let open = || {
-            let places = Places::of_process();
-            let opened = places.and_then(|places| {
-                places.map(|places| CookieStorage::in_directory(&places.state)).transpose()
-            });
-            opened.unwrap_or_else(|error| {
-                log::warn!("cookies are kept in memory only: {error}");
-                None
-            })
-        };
+        static MEMORY: OnceLock<CookieStorage> = OnceLock::new();
+        CookieStorage::try_shared().unwrap_or_else(|error| {
+            log::warn!("cookies are kept in memory only: {error}");
+            MEMORY.get_or_init(CookieStorage::in_memory).clone()
+        })
+    }
+
+    /// # Errors
+    ///
+    /// Why the program's own directory cannot be used.
+    fn try_shared() -> Result<CookieStorage> {
+        static SHARED: OnceLock<Result<CookieStorage>> = OnceLock::new();
         if let Some(shared) = SHARED.get() {
             return shared.clone();
         }
-        // Not in the closure: what is logged goes to the program.
-        let opened = open().unwrap_or_else(CookieStorage::in_memory);
+        // Not in the closure: what is logged on the way goes to the program.
+        let opened = Places::of_process().and_then(|places| match places {
+            Some(places) => CookieStorage::in_directory(&places.state),
+            None => Ok(CookieStorage::in_memory()),
+        });
         SHARED.get_or_init(|| opened).clone()
     }
 
@@ -129,7 +133,7 @@ impl CookieStorage {
             Choice::Automatic if configuration.is_ephemeral() => Some(CookieStorage::in_memory()),
             Choice::Automatic => match Places::of(configuration)? {
                 Some(places) => Some(CookieStorage::in_directory(&places.state)?),
-                None => Some(CookieStorage::shared()),
+                None => Some(CookieStorage::try_shared()?),
             },
         })
     }
