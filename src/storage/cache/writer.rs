@@ -107,7 +107,7 @@ impl CacheWriter {
             Coming::File(spilled) => {
                 let stored = Stored { body_length: spilled.length, ..stored };
                 let name = Name::of(&url_key, &stored.variant());
-                let disk = spilled.finish(name, &url_key, &stored);
+                let disk = (*spilled).finish(name, &url_key, &stored);
                 store.insert(name, None, disk)
             }
         }
@@ -148,12 +148,7 @@ impl Spilled {
         self.filled = 0;
     }
 
-    fn finish(
-        mut self: Box<Self>,
-        name: Name,
-        url_key: &str,
-        stored: &Stored,
-    ) -> Option<super::index::OnDisk> {
+    fn finish(mut self, name: Name, url_key: &str, stored: &Stored) -> Option<super::index::OnDisk> {
         if self.filled > 0 {
             self.end_block();
         }
