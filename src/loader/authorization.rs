@@ -117,8 +117,10 @@ impl Loader {
             let attempt = Attempt::new(space, Some(credential), Means::Value(value.clone()));
             return Ok(self.goes_out_with(attempt, Some(Authorization::Value(value))));
         }
-        let proven = core.context.stores()?.credentials.as_ref().and_then(|store| store.unasked(url));
-        if let Some(proven) = proven {
+        // Who has a redirect lose its credentials does not want them back unasked.
+        let may_know = self.redirects == 0 || !core.context.configuration.strip_authorization_on_redirect;
+        let credentials = core.context.stores()?.credentials.as_ref().filter(|_| may_know);
+        if let Some(proven) = credentials.and_then(|store| store.unasked(url)) {
             let means = match &proven.means {
                 unasked::Means::Value(value) => Means::Value(value.clone()),
                 unasked::Means::Digest(session) => {
@@ -131,6 +133,13 @@ impl Loader {
             return Ok(self.goes_out_with(attempt, authorization));
         }
         self.signature(core)
+    }
+
+    /// What the request went out with stays behind.
+    pub(super) fn forget_attempt(&mut self) {
+        if let Some(state) = self.authentication.as_mut() {
+            state.attempt = None;
+        }
     }
 
     /// Remembers what the request goes out with.

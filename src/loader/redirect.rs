@@ -164,6 +164,9 @@ impl Loader {
             log::debug!("task {}: redirected to {}", core.id, redacted(url));
         }
         self.leave_redirect(incoming, core);
+        if core.context.configuration.strip_authorization_on_redirect {
+            self.forget_attempt();
+        }
         core.set_current(request.clone());
         self.request = Some(request);
         self.retries.begin_anew();
