@@ -220,9 +220,9 @@ fn files_outlive_the_session() {
         let directory = path(&format!("cache-{server}"));
         let session =
             || Session::new(configuration().cache(Cache::in_directory(&directory, 0, 10 << 20).unwrap()));
-        let (first, status) = load(&with_cache(), get(server, "/fresh/text.txt"));
+        let (first, status) = load(&in_files(), get(server, "/fresh/text.txt"));
         assert!(!status.is_hit());
-        let second = with_cache();
+        let second = in_files();
         let (again, status) = load(&second, get(server, "/fresh/text.txt"));
         assert!(status.is_hit() && served(&again) == served(&first), "{server}: {status}");
         assert!(again.bytes() == &contents("www/text.txt"));
