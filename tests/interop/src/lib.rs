@@ -31,10 +31,11 @@ pub fn contents(file: &str) -> Vec<u8> {
     std::fs::read(path(file)).unwrap()
 }
 
-/// A configuration that trusts the authority of this run, and only that.
+/// A configuration that trusts the authority of this run, and only that. What it loads comes from the
+/// server: it has no cache.
 pub fn configuration() -> Configuration {
     let authority = Certificate::from_pem(contents("certificates/ca.crt")).unwrap();
-    Configuration::ephemeral().timeout_for_request(PATIENCE).root_certificates(authority)
+    Configuration::ephemeral().timeout_for_request(PATIENCE).root_certificates(authority).cache(None)
 }
 
 /// A session of that configuration.

@@ -12,7 +12,7 @@ const ALL: [&str; 4] = ["NGINX", "NGINX_TLS", "APACHE", "APACHE_TLS"];
 const NGINX: [&str; 2] = ["NGINX", "NGINX_TLS"];
 const APACHE: [&str; 2] = ["APACHE", "APACHE_TLS"];
 
-fn session() -> Session {
+fn with_cache() -> Session {
     Session::new(configuration().cache(Cache::in_memory(10 << 20)))
 }
 
@@ -41,7 +41,7 @@ fn served(response: &Response<Bytes>) -> &str {
 #[test]
 fn what_has_a_time_is_asked_for_once() {
     for server in ALL {
-        let session = session();
+        let session = with_cache();
         let (first, status) = load(&session, get(server, "/fresh/text.txt"));
         assert!(!status.is_hit() && status.is_stored(), "{server}: {status}");
         for _ in 0..3 {
@@ -52,7 +52,7 @@ fn what_has_a_time_is_asked_for_once() {
         }
         // Another URL is another resource, and a session of its own knows nothing.
         assert!(!load(&session, get(server, "/fresh/text.txt?x")).1.is_hit());
-        assert!(!load(&Session::new(configuration()), get(server, "/fresh/text.txt")).1.is_hit());
+        assert!(!load(&with_cache(), get(server, "/fresh/text.txt")).1.is_hit());
     }
 }
 
@@ -64,7 +64,7 @@ fn what_is_to_be_checked_is_checked_by_its_validator() {
         .flat_map(|server| paths.map(|path| (*server, path)))
         .chain(APACHE.map(|server| (server, paths[0])))
     {
-        let session = session();
+        let session = with_cache();
         let request = || get(server, path).cache_policy(CachePolicy::ReloadRevalidating);
         let (first, _) = load(&session, request());
         let (again, status) = load(&session, request());
@@ -87,7 +87,7 @@ fn what_has_changed_comes_anew() {
     for server in ALL {
         let file = format!("changed-{server}.txt");
         fs::write(path(&format!("www/{file}")), "before").unwrap();
-        let session = session();
+        let session = with_cache();
         let target = format!("/checked/{file}");
         assert_eq!(load(&session, get(server, &target)).0.bytes(), "before");
         fs::write(path(&format!("www/{file}")), "and after it").unwrap();
@@ -104,7 +104,7 @@ fn what_has_changed_comes_anew() {
 #[test]
 fn what_varies_is_kept_apart() {
     for server in NGINX {
-        let session = session();
+        let session = with_cache();
         let ask = |language: &str| load(&session, get(server, "/varied").header("accept-language", language));
         let (german, english) = (ask("de").0, ask("en").0);
         assert_ne!(german.bytes(), english.bytes());
@@ -116,7 +116,7 @@ fn what_varies_is_kept_apart() {
         assert!(!ask("fr").1.is_hit());
     }
     for server in APACHE {
-        let session = session();
+        let session = with_cache();
         let ask = |language: &str| {
             load(&session, get(server, "/language/greeting").header("accept-language", language))
         };
@@ -153,7 +153,7 @@ fn what_came_compressed_is_kept_so() {
 fn parts_come_from_the_whole() {
     let expected = contents("www/text.txt");
     for server in ALL {
-        let session = session();
+        let session = with_cache();
         let plain = || get(server, "/fresh/text.txt").header("accept-encoding", "identity");
         load(&session, plain());
         let (part, status) = load(&session, plain().header("range", "bytes=100-199"));
@@ -169,7 +169,7 @@ fn parts_come_from_the_whole() {
 #[test]
 fn what_is_not_to_be_kept_is_not() {
     for server in NGINX {
-        let session = session();
+        let session = with_cache();
         let first = load(&session, get(server, "/unstored")).0;
         let (again, status) = load(&session, get(server, "/unstored"));
         assert!(!status.is_hit() && again.bytes() != first.bytes(), "{server}: {status}");
@@ -184,7 +184,7 @@ fn what_is_not_to_be_kept_is_not() {
 #[test]
 fn what_is_stale_is_used_while_a_new_one_is_fetched() {
     for server in NGINX {
-        let session = session();
+        let session = with_cache();
         let first = load(&session, get(server, "/stale")).0;
         let (second, status) = load(&session, get(server, "/stale"));
         assert!(status.is_hit() && second.bytes() == first.bytes(), "{server}: {status}");
@@ -199,7 +199,7 @@ fn what_is_stale_is_used_while_a_new_one_is_fetched() {
 #[test]
 fn what_is_stale_is_better_than_an_error() {
     for (number, server) in APACHE.into_iter().enumerate() {
-        let session = session();
+        let session = with_cache();
         let name = ["plain", "tls"][number];
         let request = || get(server, &format!("/cgi/flaky?{name}"));
         let first = load(&session, request()).0;
@@ -208,7 +208,7 @@ fn what_is_stale_is_better_than_an_error() {
         fs::write(path(&format!("downloads/broken-{name}")), "").unwrap();
         let (third, status) = load(&session, request());
         assert_eq!((third.status().as_u16(), third.bytes()), (200, second.bytes()), "{server}: {status}");
-        assert_eq!(load(&Session::new(configuration()), request()).0.status(), 503);
+        assert_eq!(load(&with_cache(), request()).0.status(), 503);
         fs::remove_file(path(&format!("downloads/broken-{name}"))).unwrap();
         assert_ne!(load(&session, request()).0.bytes(), second.bytes());
     }
@@ -220,9 +220,9 @@ fn files_outlive_the_session() {
         let directory = path(&format!("cache-{server}"));
         let session =
             || Session::new(configuration().cache(Cache::in_directory(&directory, 0, 10 << 20).unwrap()));
-        let (first, status) = load(&session(), get(server, "/fresh/text.txt"));
+        let (first, status) = load(&in_files(), get(server, "/fresh/text.txt"));
         assert!(!status.is_hit());
-        let second = session();
+        let second = in_files();
         let (again, status) = load(&second, get(server, "/fresh/text.txt"));
         assert!(status.is_hit() && served(&again) == served(&first), "{server}: {status}");
         assert!(again.bytes() == &contents("www/text.txt"));
