@@ -218,7 +218,7 @@ fn what_is_stale_is_better_than_an_error() {
 fn files_outlive_the_session() {
     for server in ALL {
         let directory = path(&format!("cache-{server}"));
-        let session =
+        let in_files =
             || Session::new(configuration().cache(Cache::in_directory(&directory, 0, 10 << 20).unwrap()));
         let (first, status) = load(&in_files(), get(server, "/fresh/text.txt"));
         assert!(!status.is_hit());

@@ -163,3 +163,55 @@ fn an_interrupt_ends_it() {
     assert!(interrupted.success());
     assert_eq!(child.wait().unwrap().code(), Some(130));
 }
+
+#[test]
+fn it_shows_who_asks() {
+    let right = "user:open sesame";
+    for server in ["APACHE", "APACHE_TLS"] {
+        for (scheme, path, allowed) in [
+            ("--basic", "/basic", true),
+            ("--digest", "/digest", true),
+            ("--anyauth", "/basic", true),
+            ("--anyauth", "/digest", true),
+            ("--basic", "/digest", false),
+            ("--digest", "/basic", false),
+        ] {
+            let expected = if allowed { 0 } else { 22 };
+            assert_eq!(
+                code(&["-f", scheme, "-u", right, &url(server, path)]),
+                expected,
+                "{server} {scheme} {path}"
+            );
+            assert_eq!(
+                code(&["-f", scheme, "-u", "user:wrong", &url(server, path)]),
+                22,
+                "{server} {scheme} {path}"
+            );
+        }
+        // What is sent with it arrives once it is known who asks.
+        let (code, output, _) = fetch(["--digest", "-u", right, "-d", "a=b", &url(server, "/digest")]);
+        assert_eq!((code, output.as_slice()), (0, &b"POST [3]"[..]), "{server}");
+    }
+}
+
+#[test]
+fn cookies_are_kept_in_a_file_that_curl_knows() {
+    let jar = in_directory(&directory("jar"), "cookies");
+    for server in ["NGINX", "NGINX_TLS"] {
+        let (set, show) = (url(server, "/cookies/set"), url(server, "/cookies/show"));
+        assert_eq!(code(&["-s", "-b", &jar, "-c", &jar, &set]), 0);
+        let (_, sent, _) = fetch(["-b", &jar, &show]);
+        // Where there is a curl, it makes the same of the file.
+        let curl = Command::new("curl").args(["-s", "-k", "-b", &jar, &show]).output();
+        if let Ok(curl) = curl {
+            let sorted = |sent: &[u8]| {
+                let sent = String::from_utf8_lossy(sent).into_owned();
+                let mut cookies: Vec<_> = sent.split("; ").map(str::to_owned).collect();
+                cookies.sort();
+                cookies
+            };
+            assert_eq!(sorted(&sent), sorted(&curl.stdout), "{server}");
+        }
+        assert!(String::from_utf8(sent).unwrap().contains("kept=2"), "{server}");
+    }
+}
