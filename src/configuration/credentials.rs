@@ -35,11 +35,12 @@ impl Configuration {
         self.credential_storage.own()
     }
 
-    /// Has user names and passwords looked up by host in a file of the form of `.netrc`, when a server or a
-    /// proxy asks for them; see [`Netrc`]. What a URL says goes before it, and what is in the
+    /// Has user names and passwords looked up by host in a file of the form of `.netrc`, when a server
+    /// asks for them; see [`Netrc`]. What a URL says goes before it, and what is in the
     /// [storage](Configuration::credential_storage) after it. URLSession has no such property.
     ///
-    /// The file is read here and now. That it cannot be is an error of the configuration.
+    /// The file is read here and now. That it cannot be is an error of the configuration. What a server has
+    /// taken is kept in the storage, [for the session](crate::Persistence::ForSession), as other credentials are.
     ///
     /// ```
     /// use urlsession::{Configuration, ErrorKind};
