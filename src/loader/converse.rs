@@ -240,7 +240,7 @@ impl Loader {
                 "the server switched protocols (101), which it was not asked to do",
             ));
         }
-        self.store_cookies(&head.headers, core);
+        self.store_cookies(&head, core);
         if head.status == StatusCode::EXPECTATION_FAILED && self.without_expectation(core) {
             log::debug!("task {}: 417; once more without Expect", core.id);
             return Ok(Flow::Go(Step::Prepare));
@@ -265,8 +265,8 @@ impl Loader {
         let persistent = exchange.persistent && persistence == Persistence::KeepAlive && shared;
         exchange.begin_body(body, persistent);
         exchange.take_received();
+        self.note_security(&exchange, &head, core)?;
         let head = self.response_head(head, Some(body), core)?;
-        self.note_security(&exchange, &head, core);
         log::debug!("task {}: {status}", core.id);
         if let Some(transaction) = self.measure() {
             transaction.status = Some(status);

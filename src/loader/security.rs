@@ -4,7 +4,7 @@
 use super::Loader;
 use crate::error::Result;
 use crate::exchange::http1::Exchange;
-use crate::head::ResponseHead;
+use crate::proto::http1::head::ParsedHead;
 use crate::proto::transport_security::policy::{Allowed, Way};
 use crate::sync::Arc;
 use crate::task::core::TaskCore;
@@ -20,9 +20,7 @@ impl Loader {
         if url.scheme() != "http" {
             return Ok(());
         }
-        let mut secure = url.clone();
-        make_secure(&mut secure, core);
-        if secure != *url {
+        if let Some(secure) = upgraded(url, core) {
             log::debug!("task {}: https, as the host has asked for", core.id);
             let mut request = self.request(core).clone();
             request.url = Ok(secure);
@@ -47,23 +45,35 @@ impl Loader {
 
     /// Takes notice of a server that wants to be reached by https only. Not of one that says so in cleartext (RFC 6797
     /// section 8.1), since anybody can have done that.
-    pub(super) fn note_security(&self, exchange: &Exchange, head: &ResponseHead, core: &TaskCore) {
+    pub(super) fn note_security(
+        &self,
+        exchange: &Exchange,
+        head: &ParsedHead,
+        core: &TaskCore,
+    ) -> Result<()> {
+        let url = self.request(core).check()?;
+        if !head.is_strict() || url.scheme() != "https" || trust_was_overridden(exchange, core) {
+            return Ok(());
+        }
         // Of several fields the first counts.
-        let Some(field) = head.headers.get(STRICT_TRANSPORT_SECURITY) else { return };
-        if head.url.scheme() != "https" || trust_was_overridden(exchange, core) {
-            return;
+        let field = head.headers.get(STRICT_TRANSPORT_SECURITY);
+        if let (Some(field), Some(storage)) = (field, &core.context.stores()?.security) {
+            storage.note(url, field.as_bytes(), SystemTime::now());
         }
-        if let Some(storage) = core.context.stores().ok().and_then(|stores| stores.security.as_ref()) {
-            storage.note(&head.url, field.as_bytes(), SystemTime::now());
-        }
+        Ok(())
     }
 }
 
 /// Makes a cleartext URL a secure one, if its host has asked for that.
 pub(super) fn make_secure(url: &mut Url, core: &TaskCore) {
-    if let Some(storage) = core.context.stores().ok().and_then(|stores| stores.security.as_ref()) {
-        storage.upgrade(url, SystemTime::now());
+    if let Some(secure) = upgraded(url, core) {
+        *url = secure;
     }
+}
+
+/// The secure URL in place of a cleartext one, if its host has asked for that.
+fn upgraded(url: &Url, core: &TaskCore) -> Option<Url> {
+    core.context.stores().ok()?.security.as_ref()?.upgraded(url, SystemTime::now())
 }
 
 /// Whether the peer's certificate was accepted although it was not found good: who is at the other end is not known

@@ -217,16 +217,18 @@ impl HstsStorage {
         self.0.write(record.as_slice());
     }
 
-    /// Makes a cleartext URL a secure one, if its host has asked for that. False if nothing was done.
-    pub(crate) fn upgrade(&self, url: &mut Url, now: SystemTime) -> bool {
+    /// The secure URL in place of a cleartext one, if its host has asked for that.
+    pub(crate) fn upgraded(&self, url: &Url, now: SystemTime) -> Option<Url> {
         if url.scheme() != "http" {
-            return false;
+            return None;
         }
-        let is_covered = url
-            .host()
-            .and_then(|host| name_of(&host))
-            .is_some_and(|name| self.0.hosts().covers(name, seconds(now)));
-        is_covered && hsts::upgrade(url)
+        let host = url.host()?;
+        let name = name_of(&host)?;
+        if !self.0.hosts().covers(name, seconds(now)) {
+            return None;
+        }
+        let mut secure = url.clone();
+        hsts::upgrade(&mut secure).then_some(secure)
     }
 
     /// Has what is remembered put on the disk.
