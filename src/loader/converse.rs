@@ -241,7 +241,9 @@ impl Loader {
                 "the server switched protocols (101), which it was not asked to do",
             ));
         }
-        self.store_cookies(&head.headers, core);
+        if head.sets_cookies() {
+            self.store_cookies(&head.headers, core);
+        }
         if head.status == StatusCode::EXPECTATION_FAILED && self.without_expectation(core) {
             log::debug!("task {}: 417; once more without Expect", core.id);
             return Ok(Flow::Go(Step::Prepare));
@@ -266,8 +268,8 @@ impl Loader {
         let persistent = exchange.persistent && persistence == Persistence::KeepAlive && shared;
         exchange.begin_body(body, persistent);
         exchange.take_received();
+        self.note_security(&exchange, &head, core)?;
         let head = self.response_head(head, Some(body), core)?;
-        self.note_security(&exchange, &head, core);
         log::debug!("task {}: {status}", core.id);
         if let Some(transaction) = self.measure() {
             transaction.status = Some(status);
@@ -275,7 +277,7 @@ impl Loader {
                 Some(if version == Version::HTTP_10 { "http/1.0" } else { "http/1.1" });
         }
         let is_delimited = !matches!(body, Framing::UntilClose);
-        let is_trusted = is_from_where_it_says(&exchange, &head, core);
+        let is_trusted = is_from_where_it_says(&exchange, &head.url, core);
         if let Some(step) = self.cache_answered(&head, is_delimited, is_trusted, core)? {
             self.leave_for_cache(exchange, core);
             return Ok(Flow::Go(step));

@@ -4,10 +4,11 @@
 use super::Loader;
 use crate::cookie::header_value;
 use crate::error::Result;
+use crate::head::Fields;
 use crate::request::Request;
 use crate::storage::CookieStorage;
 use crate::task::core::TaskCore;
-use http::header::{COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
+use http::header::{COOKIE, HeaderMap, HeaderValue};
 use std::borrow::Cow;
 use std::time::SystemTime;
 
@@ -39,13 +40,11 @@ impl Loader {
     }
 
     /// Keeps what a response sets.
-    pub(super) fn store_cookies(&self, headers: &HeaderMap, core: &TaskCore) {
+    pub(super) fn store_cookies(&self, headers: &Fields, core: &TaskCore) {
         let request = self.request(core);
         let (Ok(Some(storage)), Ok(url)) = (cookies(request, core), request.well_formed()) else { return };
-        if headers.contains_key(SET_COOKIE) {
-            let policy = core.context.configuration.cookie_accept_policy;
-            storage.store(headers, url, request.get_main_document_url(), policy, SystemTime::now());
-        }
+        let policy = core.context.configuration.cookie_accept_policy;
+        storage.store(headers, url, request.get_main_document_url(), policy, SystemTime::now());
     }
 }
 

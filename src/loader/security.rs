@@ -4,7 +4,7 @@
 use super::Loader;
 use crate::error::Result;
 use crate::exchange::http1::Exchange;
-use crate::head::ResponseHead;
+use crate::proto::http1::head::ParsedHead;
 use crate::proto::transport_security::policy::{Allowed, Way};
 use crate::sync::Arc;
 use crate::task::core::TaskCore;
@@ -45,21 +45,28 @@ impl Loader {
 
     /// Takes notice of a server that wants to be reached by https only. Not of one that says so in cleartext (RFC 6797
     /// section 8.1), since anybody can have done that.
-    pub(super) fn note_security(&self, exchange: &Exchange, head: &ResponseHead, core: &TaskCore) {
+    pub(super) fn note_security(
+        &self,
+        exchange: &Exchange,
+        head: &ParsedHead,
+        core: &TaskCore,
+    ) -> Result<()> {
+        let url = self.request(core).check()?;
+        if !head.is_strict() || url.scheme() != "https" || trust_was_overridden(exchange, core) {
+            return Ok(());
+        }
         // Of several fields the first counts.
-        let Some(field) = head.headers.get(STRICT_TRANSPORT_SECURITY) else { return };
-        if head.url.scheme() != "https" || trust_was_overridden(exchange, core) {
-            return;
+        let field = head.headers.get(STRICT_TRANSPORT_SECURITY);
+        if let (Some(field), Some(storage)) = (field, &core.context.stores()?.security) {
+            storage.note(url, field.as_bytes(), SystemTime::now());
         }
-        if let Some(storage) = core.context.stores().ok().and_then(|stores| stores.security.as_ref()) {
-            storage.note(&head.url, field.as_bytes(), SystemTime::now());
-        }
+        Ok(())
     }
 }
 
 /// Whether a response may be believed by those who would not have accepted its connection.
-pub(super) fn is_from_where_it_says(exchange: &Exchange, head: &ResponseHead, core: &TaskCore) -> bool {
-    head.url.scheme() != "https" || !trust_was_overridden(exchange, core)
+pub(super) fn is_from_where_it_says(exchange: &Exchange, url: &Url, core: &TaskCore) -> bool {
+    url.scheme() != "https" || !trust_was_overridden(exchange, core)
 }
 
 /// The secure URL in place of a cleartext one, if its host has asked for that.

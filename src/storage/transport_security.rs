@@ -227,8 +227,8 @@ impl HstsStorage {
         if !self.0.hosts().covers(name, seconds(now)) {
             return None;
         }
-        let mut url = url.clone();
-        hsts::upgrade(&mut url).then_some(url)
+        let mut secure = url.clone();
+        hsts::upgrade(&mut secure).then_some(secure)
     }
 
     /// Has what is remembered put on the disk.

@@ -14,7 +14,7 @@ use super::{malformed, quoted};
 use crate::error::{Error, ErrorKind, Result};
 use crate::head::Fields;
 use bytes::Bytes;
-use http::header::CONTENT_ENCODING;
+use http::header::{CONTENT_ENCODING, SET_COOKIE, STRICT_TRANSPORT_SECURITY};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 use std::mem::MaybeUninit;
 
@@ -70,6 +70,10 @@ pub(crate) struct Plain {
     pub(crate) content_length: Option<u64>,
     /// There is a `Content-Encoding`.
     pub(crate) is_encoded: bool,
+    /// There is a `Set-Cookie`.
+    pub(crate) sets_cookies: bool,
+    /// There is a `Strict-Transport-Security`.
+    pub(crate) is_strict: bool,
 }
 
 impl ParsedHead {
@@ -90,6 +94,17 @@ impl ParsedHead {
     /// Whether there is a `Content-Encoding`.
     pub(crate) fn is_encoded(&self) -> bool {
         self.plain.map_or_else(|| self.headers.contains_key(CONTENT_ENCODING), |plain| plain.is_encoded)
+    }
+
+    /// Whether there is a `Set-Cookie`.
+    pub(crate) fn sets_cookies(&self) -> bool {
+        self.plain.map_or_else(|| self.headers.contains_key(SET_COOKIE), |plain| plain.sets_cookies)
+    }
+
+    /// Whether there is a `Strict-Transport-Security`.
+    pub(crate) fn is_strict(&self) -> bool {
+        let contains = || self.headers.contains_key(STRICT_TRANSPORT_SECURITY);
+        self.plain.map_or_else(contains, |plain| plain.is_strict)
     }
 }
 
@@ -234,7 +249,7 @@ fn plain(section: &[u8], headers: &[httparse::Header<'_>]) -> Option<Plain> {
     if section.len() > PLAIN {
         return None;
     }
-    let mut plain = Plain { content_length: None, is_encoded: false };
+    let mut plain = Plain { content_length: None, is_encoded: false, sets_cookies: false, is_strict: false };
     for header in headers {
         if header.value.contains(&b'\n') {
             return None;
@@ -242,6 +257,7 @@ fn plain(section: &[u8], headers: &[httparse::Header<'_>]) -> Option<Plain> {
         let is = |name: &str| header.name.eq_ignore_ascii_case(name);
         match header.name.len() {
             10 if is("connection") && !header.value.eq_ignore_ascii_case(b"keep-alive") => return None,
+            10 if is("set-cookie") => plain.sets_cookies = true,
             14 if is("content-length") => {
                 let length = super::framing::decimal(header.value)?;
                 if plain.content_length.replace(length).is_some() {
@@ -250,6 +266,7 @@ fn plain(section: &[u8], headers: &[httparse::Header<'_>]) -> Option<Plain> {
             }
             16 if is("content-encoding") => plain.is_encoded = true,
             17 if is("transfer-encoding") => return None,
+            25 if is("strict-transport-security") => plain.is_strict = true,
             _ => {}
         }
     }
@@ -497,6 +514,23 @@ mod tests {
         assert!(refuse("<html>hello</html>").contains("not an HTTP response: it begins with \"<html>"));
         assert!(refuse("http/1.1 200 OK\r\n\r\n").contains("not an HTTP response"));
         assert!(refuse("SSH-2.0-OpenSSH_9.6\r\n").contains("SSH-2.0"));
+    }
+
+    #[test]
+    fn a_plain_head_tells_what_its_map_would() {
+        let head = |version: &str, fields: &str| parse(&format!("HTTP/{version} 200 OK\r\n{fields}\r\n"));
+        let told = |head: &ParsedHead| (head.is_encoded(), head.sets_cookies(), head.is_strict());
+        for (version, is_plain) in [("1.1", true), ("1.0", false)] {
+            for (fields, says) in [
+                ("a: set-cookie\r\nset-cookie2: a=b\r\n", (false, false, false)),
+                ("content-Encoding: gzip\r\n", (true, false, false)),
+                ("SET-Cookie: a=b\r\n", (false, true, false)),
+                ("Strict-Transport-Security: max-age=1\r\n", (false, false, true)),
+            ] {
+                let head = head(version, fields);
+                assert_eq!((head.plain.is_some(), told(&head)), (is_plain, says), "{fields}");
+            }
+        }
     }
 
     #[test]
