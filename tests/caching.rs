@@ -788,7 +788,11 @@ fn the_delegate_decides_what_is_stored() {
         // A handler takes the response in the place of the delegate, which is not asked then.
         let handler = session.data_task(server.url("/handler"));
         let (sender, done) = crossbeam_channel::bounded(1);
-        handler.on_completion(move |_| drop(sender.send(()))).resume();
+        handler
+            .on_completion(move |_| {
+                let _ = sender.send(());
+            })
+            .resume();
         done.recv_timeout(PATIENCE).expect("the handler is called");
         assert!(!delegate.take().iter().any(|line| line.starts_with("200")));
     }

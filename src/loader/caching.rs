@@ -124,7 +124,7 @@ impl Loader {
                 let (portion, freshness) = (serve.portion, serve.freshness);
                 let change = Change::None;
                 let found = Found { cache, entry, stored, change, portion, freshness, status };
-                return self.from_cache(Box::new(found), core);
+                return self.serve_cached(found, core);
             }
             Decision::Serve(_) => Ask { why: ForwardReason::Stale, stored: None, conditions: None },
             Decision::Ask(asked) => asked,
@@ -310,8 +310,8 @@ impl Loader {
     }
 
     /// What is stored is the answer.
-    pub(super) fn from_cache(&mut self, found: Box<Found>, core: &Arc<TaskCore>) -> Result<Flow> {
-        let Found { cache, entry, stored, change, portion, freshness, status } = *found;
+    pub(super) fn serve_cached(&mut self, found: Found, core: &Arc<TaskCore>) -> Result<Flow> {
+        let Found { cache, entry, stored, change, portion, freshness, status } = found;
         let is_head = *self.request(core).get_method() == Method::HEAD;
         let is_without_body = is_head || portion.is_empty() || stored.status == StatusCode::NO_CONTENT;
         let body = aside(core, &cache, || {

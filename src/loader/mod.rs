@@ -264,7 +264,7 @@ impl Loader {
             Step::Backoff(until) => self.back_off(until, core),
             Step::NeedBody => self.need_body(core),
             Step::Protocol(load) => self.protocol(load, core),
-            Step::Cached(found) => self.from_cache(found, core),
+            Step::Cached(found) => self.serve_cached(*found, core),
             Step::Acquire(ticket) => self.acquire(ticket, core),
             Step::Resolve(permit) => self.resolve(permit, core),
             Step::Dial(dial, permit) => self.dial(dial, permit, core),

@@ -307,7 +307,7 @@ fn how_what_is_stale_is_validated() {
     let lm = "last-modified: Sun, 06 Nov 1994 08:49:37 GMT";
     let of = |response: &[&str]| {
         let kept = stored(&[response, &["cache-control: max-age=0"]].concat());
-        match get(&[]).by_protocol(&[kept.clone()], 1) {
+        match get(&[]).by_protocol(std::slice::from_ref(&kept), 1) {
             Decision::Ask(Ask { why: ForwardReason::Stale, stored: Some(0), conditions: Some(asked) }) => {
                 conditions(&kept, asked)
                     .into_iter()
@@ -406,7 +406,8 @@ fn stale_if_error() {
 fn answers_have_their_age() {
     let kept = stored(&["cache-control: max-age=60", "age: 5", "content-length: 10"]);
     let kept = Stored { body_length: 10, ..kept };
-    let Decision::Serve(serve) = get(&["range: bytes=2-3"]).by_protocol(&[kept.clone()], 7) else {
+    let Decision::Serve(serve) = get(&["range: bytes=2-3"]).by_protocol(std::slice::from_ref(&kept), 7)
+    else {
         panic!("a hit");
     };
     assert_eq!(serve.freshness.time_to_live(), 48);
