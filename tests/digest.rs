@@ -259,8 +259,9 @@ fn a_wrong_password_is_refused_once() {
 #[test]
 fn the_delegate_sees_what_was_refused() {
     /// Failures so far, and the password that was proposed.
+    type Try = (u32, Option<String>);
     #[derive(Clone, Default)]
-    struct Tries(Arc<Mutex<Vec<(u32, Option<String>)>>>);
+    struct Tries(Arc<Mutex<Vec<Try>>>);
 
     impl Delegate for Tries {
         fn did_receive_challenge(&self, _: &TaskEvent<'_>, challenge: &Challenge) -> ChallengeDisposition {
