@@ -319,10 +319,10 @@ impl Loader {
         if let Some((user, password)) = credentials_for(url, &core.context.configuration) {
             known.push(Credential::new(user, password, Persistence::None));
         }
-        if let (Some(credential), Ok(original)) = (&request.credential, core.original.check()) {
-            if same_origin(original, url) || is_upgrade(original, url) {
-                known.push(credential.clone());
-            }
+        if let Some(credential) =
+            request.credential.as_ref().filter(|_| keeps_credential(&core.original, url))
+        {
+            known.push(credential.clone());
         }
         known.extend(netrc_credential(url, &core.context.configuration));
         if let Some(store) = &core.context.stores()?.credentials {
@@ -435,6 +435,20 @@ fn is_origin_of(space: &ProtectionSpace, url: &Url) -> bool {
     space.protocol() == url.scheme()
         && Some(space.host()) == url.host_str()
         && Some(space.port()) == url.port_or_known_default()
+}
+
+/// Whether a request may have the credential still that it was made with, after all that led to the URL.
+fn keeps_credential(original: &Request, url: &Url) -> bool {
+    original.check().is_ok_and(|original| same_origin(original, url) || is_upgrade(original, url))
+}
+
+/// The request that a task has come to, for a task of its own. Where that begins says nothing of whom the
+/// credential is for, so what has been led elsewhere goes without.
+pub(super) fn for_another_task(mut request: Request, original: &Request) -> Request {
+    if !request.check().is_ok_and(|url| keeps_credential(original, url)) {
+        request.credential = None;
+    }
+    request
 }
 
 /// Whether it is the same host, reached by https because it has asked for that.

@@ -20,6 +20,7 @@
 mod steps;
 
 use super::Loader;
+use super::authorization::for_another_task;
 use super::download::Parts;
 use crate::download::layout::Layout;
 use crate::download::temporary;
@@ -296,7 +297,8 @@ impl Segments {
                 state.alive += 1;
             }
             // The policy is the parent's, which looks after those who fail.
-            let request = core.current_request().retry(RetryPolicy::none());
+            let request = for_another_task(core.current_request(), &core.original);
+            let request = request.retry(RetryPolicy::none());
             core.begin_child(request, Box::new(Loader::of_segment(Arc::clone(self))));
         }
     }

@@ -2,6 +2,7 @@
 //! sees: one for each URL.
 
 use super::super::Loader;
+use super::super::authorization::for_another_task;
 use super::Caching;
 use crate::proto::caching::CachePolicy;
 use crate::sync::{Arc, lock};
@@ -21,7 +22,8 @@ impl Loader {
             return;
         }
         let refreshing = Refreshing { context: Arc::clone(context), key: key.to_owned() };
-        let request = self.request(core).clone().cache_policy(CachePolicy::ReloadRevalidating);
+        let request = for_another_task(self.request(core).clone(), &core.original);
+        let request = request.cache_policy(CachePolicy::ReloadRevalidating);
         let loader = Loader {
             caching: Caching { _refreshing: Some(refreshing), ..Caching::default() },
             ..Loader::new()
