@@ -27,11 +27,13 @@ use crate::proto::caching::{
 };
 use crate::retry::is_transient;
 use crate::storage::Cache;
-use crate::storage::cache::{CacheBody, Entry, url_key};
+use crate::storage::cache::{CacheBody, CacheState, Entry, url_key};
 use crate::sync::Arc;
 use crate::task::core::TaskCore;
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue, PRAGMA};
+use http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue, PRAGMA,
+};
 use http::{Method, StatusCode, Version};
 use refreshing::Refreshing;
 use std::sync::OnceLock;
@@ -58,6 +60,8 @@ pub(super) struct Caching {
 struct Asking {
     cache: Cache,
     key: String,
+    /// What had become of the URL when it was looked up.
+    begun: CacheState,
     /// The headers of the request, with all that was added to them.
     headers: HeaderMap,
     /// What is stored and was not good enough to be used at once.
@@ -100,9 +104,13 @@ impl Loader {
         };
         let request = self.request(core);
         let (key, has_body) = (url_key(request.check()?), !request.get_body().is_absent());
-        let headers = presented(self.headers(core, None)?.as_ref(), core);
+        let mut headers = presented(self.headers(core, None)?.as_ref(), core);
+        if let Some(user) = self.user(core)? {
+            crate::header::insert(&mut headers, AUTHORIZATION, user)?;
+        }
         let presented =
             Presented { method: request.get_method(), url: request.check()?, headers: &headers, has_body };
+        let begun = cache.state_of(&key);
         let mut entries = Vec::new();
         if !presented.bypasses_cache() && matches!(*presented.method, Method::GET | Method::HEAD) {
             entries = aside(core, &cache, || cache.variants(&key));
@@ -135,6 +143,7 @@ impl Loader {
         let asking = Asking {
             cache,
             key,
+            begun,
             headers,
             selected,
             conditions: asked.conditions.filter(|_| !self.caching.unconditional),
@@ -185,6 +194,30 @@ impl Loader {
         Ok(())
     }
 
+    /// What the request says about who we are may be news. What is stored for somebody else is not asked
+    /// about, and the answer is not stored for them.
+    pub(super) fn cache_for_user(&mut self, core: &TaskCore) -> Result<()> {
+        if self.caching.asking.is_none() {
+            return Ok(());
+        }
+        let sent = self.user_sent()?;
+        let own = self.request(core).get_headers().get(AUTHORIZATION).cloned();
+        let session = core.context.defaults.iter().find(|(name, _)| *name == AUTHORIZATION);
+        let user = sent.or(own).or_else(|| session.map(|(_, value)| value.clone()));
+        let Some(asking) = &mut self.caching.asking else { return Ok(()) };
+        if asking.headers.get(AUTHORIZATION) == user.as_ref() {
+            return Ok(());
+        }
+        (asking.selected, asking.conditions) = (None, None);
+        match user {
+            Some(user) => crate::header::insert(&mut asking.headers, AUTHORIZATION, user),
+            None => {
+                asking.headers.remove(AUTHORIZATION);
+                Ok(())
+            }
+        }
+    }
+
     /// The request is about to be sent.
     pub(super) fn note_request_time(&mut self) {
         if let Some(asking) = self.caching.asking.as_mut() {
@@ -204,8 +237,12 @@ impl Loader {
         core: &Arc<TaskCore>,
     ) -> Result<Option<Step>> {
         self.invalidate(head, core)?;
-        let Some(asking) = self.caching.asking.take() else { return Ok(None) };
+        let Some(mut asking) = self.caching.asking.take() else { return Ok(None) };
         let request = self.request(core);
+        if !request.get_method().is_safe() {
+            // It is the change itself that says what is so from now on.
+            asking.begun = asking.cache.state_of(&asking.key);
+        }
         let (method, url) = (request.get_method().clone(), request.check()?.clone());
         let has_body = !request.get_body().is_absent();
         let presented = Presented { method: &method, url: &url, headers: &asking.headers, has_body };
@@ -244,9 +281,9 @@ impl Loader {
             updated_by_head(&asking, &received, core);
         }
         if let Some(stored) = to_store(&presented, &received) {
-            let Asking { cache, key, .. } = *asking;
+            let Asking { cache, key, begun, headers, .. } = *asking;
             let length = head.content_length;
-            self.caching.storing = Some(Box::new(Storing { cache, key, stored, length }));
+            self.caching.storing = Some(Box::new(Storing { cache, key, begun, headers, stored, length }));
         }
         Ok(None)
     }

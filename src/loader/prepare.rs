@@ -110,6 +110,7 @@ impl Loader {
     /// The head as it goes on the wire, and whether the connection may persist after it.
     pub(super) fn encode(&mut self, core: &Arc<TaskCore>, body: &Source) -> Result<(Vec<u8>, bool)> {
         let authorization = self.authorize(core)?;
+        self.cache_for_user(core)?;
         let request = self.request(core);
         let url = request.check()?;
         let length = match body.len() {
