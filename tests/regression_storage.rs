@@ -199,3 +199,85 @@ fn a_tiny_cache_keeps_what_fits() {
     assert_eq!(cache.current_memory_usage(), 0);
     assert!(cache.cached_response(&request).is_none());
 }
+
+/// Sends `Cookie` back, and sets what the path says.
+fn setting(request: &Received) -> Reply {
+    let cookie = request.header("cookie").unwrap_or_default().to_owned();
+    match request.path().strip_prefix("/set/") {
+        Some(value) => Reply::ok(cookie).header("Set-Cookie", &format!("id={value}; Path=/; Max-Age=600")),
+        None => Reply::ok(cookie),
+    }
+}
+
+// a file that was set aside still had what everything was reset for, and so had what a crash left behind.
+#[test]
+fn a_reset_leaves_nothing() {
+    let server = Server::start(setting);
+    let directory = Directory::new();
+    fs::write(directory.join("cookies"), "damaged: id=secret").unwrap();
+    fs::write(directory.join("credentials"), "damaged: password=secret").unwrap();
+    fs::write(directory.join(".cookies.0123456789abcdef.part"), "id=secret").unwrap();
+    fs::create_dir(directory.join("cache")).unwrap();
+    fs::write(directory.join("cache/0123456789abcdef.tmp"), "a page").unwrap();
+    let session = Session::new(urlsession::Configuration::default().storage_directory(directory.path()));
+    assert_eq!(text(&session, server.url("/set/1")), "");
+    let names = directory.names();
+    assert!(names.contains(&"cookies.corrupt".into()), "{names:?}");
+    session.reset();
+    assert_eq!(fs::read_dir(directory.join("cache")).unwrap().count(), 0);
+    assert_eq!(text(&session, server.url("/")), "");
+    for name in directory.names().iter().filter(|name| *name != "cache") {
+        let bytes = fs::read(directory.join(name)).unwrap();
+        assert!(!bytes.windows(6).any(|window| window == b"secret"), "{name}");
+    }
+}
+
+// a process that was stopped while it wrote kept all cookies in their file, although they were reset.
+#[test]
+fn a_reset_waits_for_nobody_for_ever() {
+    let server = Server::start(setting);
+    let directory = Directory::new();
+    let session = Session::new(urlsession::Configuration::default().storage_directory(directory.path()));
+    text(&session, server.url("/set/1"));
+    let stopped = fs::File::open(directory.join("cookies")).unwrap();
+    rustix::fs::flock(&stopped, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    session.reset();
+    assert!(!directory.join("cookies").exists());
+    assert_eq!(text(&session, server.url("/")), "");
+    text(&session, server.url("/set/2"));
+    assert_eq!(text(&session, server.url("/")), "id=2");
+    assert!(directory.join("cookies").exists());
+}
+
+// who had a file open that another process found damaged and set aside, heard of nothing any more.
+#[test]
+fn what_comes_into_a_new_file_is_seen_by_those_who_have_the_old_one() {
+    let (one, other) = (Directory::new(), Directory::new());
+    let url = urlsession::Url::parse("https://example.com/").unwrap();
+    let lasting = |name: &str| {
+        let cookie = Cookie::builder(name, "1").url(&url).max_age(std::time::Duration::from_secs(600));
+        cookie.build().unwrap()
+    };
+    let first = CookieStorage::in_directory(one.path()).unwrap();
+    first.set_cookie(lasting("before"));
+    // What another process does: it sets the file aside, and begins a new one.
+    CookieStorage::in_directory(other.path()).unwrap().set_cookie(lasting("after"));
+    fs::rename(one.join("cookies"), one.join("cookies.corrupt")).unwrap();
+    fs::rename(other.join("cookies"), one.join("cookies")).unwrap();
+    let names: Vec<String> = first.cookies().iter().map(|cookie| cookie.name().to_owned()).collect();
+    assert_eq!(names, ["after"]);
+}
+
+// a directory that was removed while it was in use was never made again, so that nothing outlived the process.
+#[test]
+fn a_directory_that_was_removed_is_made_again() {
+    let server = Server::start(setting);
+    let directory = Directory::new();
+    let place = directory.join("state");
+    let session = Session::new(urlsession::Configuration::default().storage_directory(&place));
+    text(&session, server.url("/set/1"));
+    fs::remove_dir_all(&place).unwrap();
+    text(&session, server.url("/set/2"));
+    assert_eq!(text(&session, server.url("/")), "id=2");
+    assert!(place.join("cookies").exists());
+}

@@ -23,7 +23,7 @@ use crate::proto::caching::stored::Stored;
 use crate::proto::caching::{
     Ask, By304, ByHead, CachePolicy, CacheStatus, Conditions, Decision, Detail, ForwardReason, Freshness,
     Portion, Presented, Received, by_304, by_head, conditions, decide, freshness, head_of, invalidated,
-    is_failure, may_stand_in, selects, to_store,
+    is_failure, is_selected, may_stand_in, selects, to_store,
 };
 use crate::retry::is_transient;
 use crate::storage::Cache;
@@ -194,28 +194,25 @@ impl Loader {
         Ok(())
     }
 
-    /// What the request says about who we are may be news. What is stored for somebody else is not asked
-    /// about, and the answer is not stored for them.
-    pub(super) fn cache_for_user(&mut self, core: &TaskCore) -> Result<()> {
-        if self.caching.asking.is_none() {
-            return Ok(());
+    /// These are the headers of its own that the request is sent with. Since it was looked up there may be
+    /// other cookies, and something else that is known about who we are. What is stored for somebody else is
+    /// not asked about, and the answer is not stored for them.
+    pub(super) fn cache_sends(&self, headers: &HeaderMap, core: &TaskCore) -> Result<Option<HeaderMap>> {
+        let Some(asking) = &self.caching.asking else { return Ok(None) };
+        let mut sent = presented(headers, core);
+        if let Some(user) = self.user_sent()? {
+            crate::header::insert(&mut sent, AUTHORIZATION, user)?;
         }
-        let sent = self.user_sent()?;
-        let own = self.request(core).get_headers().get(AUTHORIZATION).cloned();
-        let session = core.context.defaults.iter().find(|(name, _)| *name == AUTHORIZATION);
-        let user = sent.or(own).or_else(|| session.map(|(_, value)| value.clone()));
-        let Some(asking) = &mut self.caching.asking else { return Ok(()) };
-        if asking.headers.get(AUTHORIZATION) == user.as_ref() {
-            return Ok(());
+        Ok((sent != asking.headers).then_some(sent))
+    }
+
+    /// See [`cache_sends`](Loader::cache_sends).
+    pub(super) fn cache_sent(&mut self, sent: HeaderMap) {
+        let Some(asking) = &mut self.caching.asking else { return };
+        if asking.selected.as_ref().is_some_and(|entry| !is_selected(entry.stored(), &sent)) {
+            (asking.selected, asking.conditions) = (None, None);
         }
-        (asking.selected, asking.conditions) = (None, None);
-        match user {
-            Some(user) => crate::header::insert(&mut asking.headers, AUTHORIZATION, user),
-            None => {
-                asking.headers.remove(AUTHORIZATION);
-                Ok(())
-            }
-        }
+        asking.headers = sent;
     }
 
     /// The request is about to be sent.

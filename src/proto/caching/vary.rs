@@ -40,7 +40,7 @@ pub(crate) fn selecting(
 }
 
 /// Whether a stored response is one that this request selects. The range of a part is another matter.
-pub(super) fn matches(stored: &Stored, request: &HeaderMap) -> bool {
+pub(crate) fn matches(stored: &Stored, request: &HeaderMap) -> bool {
     // What was answered to nobody in particular is for somebody only if it says so.
     let is_selected = |name: &str| stored.selecting.iter().any(|field| field.name == name);
     if request.contains_key(AUTHORIZATION)

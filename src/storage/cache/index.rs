@@ -373,6 +373,11 @@ impl Index {
                 removed.push(name);
                 continue;
             }
+            // Room for it would be made of all that is of use.
+            if disk.takes() > self.disk.capacity {
+                removed.push(name);
+                continue;
+            }
             // Another process has put it in place of what is in memory.
             self.take(name);
             self.add(name, None, Some(disk));

@@ -177,7 +177,8 @@ impl Store {
         if let Some(directory) = &self.directory {
             let listing = directory.list();
             removed.extend(listing.entries.into_keys());
-            directory.clean(&listing.temporary);
+            // What crashed a moment ago has left something, too.
+            directory.clean(&listing.temporary, true);
         }
         self.delete(removed);
     }
@@ -236,7 +237,7 @@ impl Store {
             unknown.into_iter().filter_map(|name| Some((name, directory.look(name)?))).collect();
         let removed = lock(&self.index).merge((next_id, began), &listing.entries, fresh);
         self.delete(removed);
-        directory.clean(&listing.temporary);
+        directory.clean(&listing.temporary, false);
         let mut looked = lock(&self.looked);
         looked.modified = modified.filter(|at| began.duration_since(*at).is_ok_and(|since| since > SETTLED));
         looked.next = Some(Instant::now() + LOOK.max(begin.elapsed() * BUSY));
