@@ -65,6 +65,19 @@ impl Attempt {
         matches!(&self.means, Means::Scheme { scheme, .. } if scheme.binds_to_connection())
     }
 
+    /// See [`Loader::user`].
+    fn user(&self) -> Result<HeaderValue> {
+        match (&self.credential, &self.means) {
+            (Some(credential), _) => shown(credential),
+            (None, Means::Value(value)) => Ok(value.clone()),
+            (None, Means::Digest { .. }) => Ok(HeaderValue::from_static("Digest")),
+            // The header's value has no characters that it may not have, or nobody could ask for the scheme.
+            (None, Means::Scheme { scheme, .. }) => {
+                Ok(HeaderValue::from_str(scheme.name()).unwrap_or(HeaderValue::from_static("-")))
+            }
+        }
+    }
+
     /// Whether a request to this URL may have it.
     fn is_for(&self, url: &Url) -> bool {
         is_origin_of(&self.space, url)
@@ -133,6 +146,34 @@ impl Loader {
             return Ok(self.goes_out_with(attempt, authorization));
         }
         self.signature(core)
+    }
+
+    /// Whom the next request would say it is from, if the loader adds that: by a header that is the same for
+    /// the same user, whatever the request really goes out with. What a scheme signs is not known before.
+    pub(super) fn user(&self, core: &TaskCore) -> Result<Option<HeaderValue>> {
+        let request = self.request(core);
+        let url = request.check()?;
+        if let Some(attempt) = self.attempt_under_way().filter(|attempt| attempt.is_for(url)) {
+            return attempt.user().map(Some);
+        }
+        if request.get_headers().contains_key(AUTHORIZATION) {
+            return Ok(None);
+        }
+        if let Some((user, password)) = credentials_for(url, &core.context.configuration) {
+            return basic::authorization(&user, &password).map(Some);
+        }
+        let may_know = self.redirects == 0 || !core.context.configuration.strip_authorization_on_redirect;
+        let credentials = core.context.stores()?.credentials.as_ref().filter(|_| may_know);
+        credentials.and_then(|store| store.unasked(url)).map(|proven| shown(&proven.credential)).transpose()
+    }
+
+    /// The same, of the request that is about to be sent.
+    pub(super) fn user_sent(&self) -> Result<Option<HeaderValue>> {
+        self.attempt_under_way().filter(|attempt| attempt.is_sent()).map(Attempt::user).transpose()
+    }
+
+    fn attempt_under_way(&self) -> Option<&Attempt> {
+        self.authentication.as_ref()?.attempt.as_ref()
     }
 
     /// What the request went out with stays behind.
@@ -414,6 +455,16 @@ fn netrc_credential(url: &Url, configuration: &Configuration) -> Option<Credenti
     let user = Some(url.username()).filter(|user| !user.is_empty()).map(percent_decoded);
     let user = user.map(|user| String::from_utf8_lossy(&user).into_owned());
     configuration.get_netrc()?.credential(url.host_str()?, user.as_deref())
+}
+
+/// What a credential would be shown as by the plainest means.
+fn shown(credential: &Credential) -> Result<HeaderValue> {
+    match (credential.user(), credential.password(), credential.bearer_token()) {
+        (_, _, Some(token)) => bearer::authorization(token),
+        (user, password, None) => {
+            basic::authorization(user.unwrap_or_default(), password.unwrap_or_default())
+        }
+    }
 }
 
 /// The header that the URL of a request stands for, if it has none of its own.

@@ -23,15 +23,17 @@ use crate::proto::caching::stored::Stored;
 use crate::proto::caching::{
     Ask, By304, ByHead, CachePolicy, CacheStatus, Conditions, Decision, Detail, ForwardReason, Freshness,
     Portion, Presented, Received, by_304, by_head, conditions, decide, freshness, head_of, invalidated,
-    is_failure, may_stand_in, selects, to_store,
+    is_failure, is_selected, may_stand_in, selects, to_store,
 };
 use crate::retry::is_transient;
 use crate::storage::Cache;
-use crate::storage::cache::{CacheBody, Entry, url_key};
+use crate::storage::cache::{CacheBody, CacheState, Entry, url_key};
 use crate::sync::Arc;
 use crate::task::core::TaskCore;
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue, PRAGMA};
+use http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue, PRAGMA,
+};
 use http::{Method, StatusCode, Version};
 use refreshing::Refreshing;
 use std::sync::OnceLock;
@@ -58,6 +60,8 @@ pub(super) struct Caching {
 struct Asking {
     cache: Cache,
     key: String,
+    /// What had become of the URL when it was looked up.
+    begun: CacheState,
     /// The headers of the request, with all that was added to them.
     headers: HeaderMap,
     /// What is stored and was not good enough to be used at once.
@@ -100,9 +104,13 @@ impl Loader {
         };
         let request = self.request(core);
         let (key, has_body) = (url_key(request.check()?), !request.get_body().is_absent());
-        let headers = presented(self.headers(core, None)?.as_ref(), core);
+        let mut headers = presented(self.headers(core, None)?.as_ref(), core);
+        if let Some(user) = self.user(core)? {
+            crate::header::insert(&mut headers, AUTHORIZATION, user)?;
+        }
         let presented =
             Presented { method: request.get_method(), url: request.check()?, headers: &headers, has_body };
+        let begun = cache.state_of(&key);
         let mut entries = Vec::new();
         if !presented.bypasses_cache() && matches!(*presented.method, Method::GET | Method::HEAD) {
             entries = aside(core, &cache, || cache.variants(&key));
@@ -135,6 +143,7 @@ impl Loader {
         let asking = Asking {
             cache,
             key,
+            begun,
             headers,
             selected,
             conditions: asked.conditions.filter(|_| !self.caching.unconditional),
@@ -185,6 +194,27 @@ impl Loader {
         Ok(())
     }
 
+    /// These are the headers of its own that the request is sent with. Since it was looked up there may be
+    /// other cookies, and something else that is known about who we are. What is stored for somebody else is
+    /// not asked about, and the answer is not stored for them.
+    pub(super) fn cache_sends(&self, headers: &HeaderMap, core: &TaskCore) -> Result<Option<HeaderMap>> {
+        let Some(asking) = &self.caching.asking else { return Ok(None) };
+        let mut sent = presented(headers, core);
+        if let Some(user) = self.user_sent()? {
+            crate::header::insert(&mut sent, AUTHORIZATION, user)?;
+        }
+        Ok((sent != asking.headers).then_some(sent))
+    }
+
+    /// See [`cache_sends`](Loader::cache_sends).
+    pub(super) fn cache_sent(&mut self, sent: HeaderMap) {
+        let Some(asking) = &mut self.caching.asking else { return };
+        if asking.selected.as_ref().is_some_and(|entry| !is_selected(entry.stored(), &sent)) {
+            (asking.selected, asking.conditions) = (None, None);
+        }
+        asking.headers = sent;
+    }
+
     /// The request is about to be sent.
     pub(super) fn note_request_time(&mut self) {
         if let Some(asking) = self.caching.asking.as_mut() {
@@ -204,8 +234,12 @@ impl Loader {
         core: &Arc<TaskCore>,
     ) -> Result<Option<Step>> {
         self.invalidate(head, core)?;
-        let Some(asking) = self.caching.asking.take() else { return Ok(None) };
+        let Some(mut asking) = self.caching.asking.take() else { return Ok(None) };
         let request = self.request(core);
+        if !request.get_method().is_safe() {
+            // It is the change itself that says what is so from now on.
+            asking.begun = asking.cache.state_of(&asking.key);
+        }
         let (method, url) = (request.get_method().clone(), request.check()?.clone());
         let has_body = !request.get_body().is_absent();
         let presented = Presented { method: &method, url: &url, headers: &asking.headers, has_body };
@@ -244,9 +278,9 @@ impl Loader {
             updated_by_head(&asking, &received, core);
         }
         if let Some(stored) = to_store(&presented, &received) {
-            let Asking { cache, key, .. } = *asking;
+            let Asking { cache, key, begun, headers, .. } = *asking;
             let length = head.content_length;
-            self.caching.storing = Some(Box::new(Storing { cache, key, stored, length }));
+            self.caching.storing = Some(Box::new(Storing { cache, key, begun, headers, stored, length }));
         }
         Ok(None)
     }

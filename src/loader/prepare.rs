@@ -1,5 +1,6 @@
 //! Before anything is sent: is the request sound, and what will its head be.
 
+use super::authorization::Authorization;
 use super::{Flow, Loader, Step};
 use crate::body::Source;
 use crate::connection::idle::{Origin, Want};
@@ -110,6 +111,22 @@ impl Loader {
     /// The head as it goes on the wire, and whether the connection may persist after it.
     pub(super) fn encode(&mut self, core: &Arc<TaskCore>, body: &Source) -> Result<(Vec<u8>, bool)> {
         let authorization = self.authorize(core)?;
+        let headers = self.headers(core, body.len())?;
+        if let Some(sent) = self.cache_sends(&headers, core)? {
+            let headers = headers.into_owned();
+            self.cache_sent(sent);
+            return self.encode_with(Cow::Owned(headers), authorization, core, body);
+        }
+        self.encode_with(headers, authorization, core, body)
+    }
+
+    fn encode_with(
+        &self,
+        mut headers: Cow<'_, HeaderMap>,
+        authorization: Authorization,
+        core: &TaskCore,
+        body: &Source,
+    ) -> Result<(Vec<u8>, bool)> {
         let request = self.request(core);
         let url = request.check()?;
         let length = match body.len() {
@@ -122,7 +139,6 @@ impl Loader {
             let defaults = &core.context.defaults;
             encode_head(head, request.get_method(), url, headers, defaults, length, TargetForm::Origin)
         };
-        let mut headers = self.headers(core, body.len())?;
         if !authorization.is_nothing() {
             authorization.add_to(headers.to_mut())?;
         }

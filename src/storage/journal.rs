@@ -14,8 +14,8 @@
 //!   others have written. Reading needs no lock: what is not there to its end yet is left for the next time.
 //! - A record that was not written to its end is cut off by the next one to write. A file that is damaged
 //!   elsewhere is renamed to `NAME.corrupt`, and a new one begun.
-//! - [`Journal::compact`] puts a new file in place of the old one. The others notice, because the one they
-//!   have open has no name any more.
+//! - [`Journal::compact`] puts a new file in place of the old one. The others notice, because the name
+//!   does not stand for the one any more that they have open.
 //!
 //! The turn is the only lock held across file I/O, and nothing but that is waited for under it.
 //! `news` does not wait for it, so it may be called under the lock of what the records make up, and
@@ -29,7 +29,7 @@ use crate::sys::{file, temporary};
 use bytes::Bytes;
 pub(crate) use format::Kind;
 use format::{Beginning, HEADER, MOST_JOURNAL, Rest};
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -68,6 +68,10 @@ struct Turn {
     news: News,
     /// Somebody kept it locked for too long, and is not waited for again.
     stuck: bool,
+    /// Which one it is: device and number.
+    id: Option<(u64, u64)>,
+    /// There is something by its name that cannot be opened.
+    barred: bool,
 }
 
 /// What there was to read.
@@ -203,27 +207,42 @@ impl Journal {
                 let _ = fs::remove_file(&beside);
                 self.failed("writing a new file in place of", error)
             })?;
-            turn.file = Some(Arc::new(file));
+            turn.take(Some(file));
             (turn.read, turn.seen, turn.compacted) = (len, len, len);
             Ok(true)
         })
     }
 
-    /// Removes the file, with all that is in it. The next to write makes a new one.
+    /// Removes the file, with all that is in it, and what was left over or set aside. The next to write makes a
+    /// new one. Somebody who has it locked is waited for, but does not keep it there.
     ///
     /// # Errors
     /// If it cannot be removed.
     pub(crate) fn clear(&self) -> Result<()> {
-        if !fs::exists(&self.path).unwrap_or(true) {
-            lock(&self.turn).begin(None);
-            return Ok(());
+        let done = self.remove(&mut lock(&self.turn));
+        self.tell();
+        done
+    }
+
+    fn remove(&self, turn: &mut Turn) -> Result<()> {
+        turn.begin(self.open_file().unwrap_or_default());
+        let file = turn.file.clone();
+        // Whoever puts a new file in place of it would bring back what was in it.
+        let locked = file.as_ref().map(|file| self.wait_for(file, turn, PATIENCE)).transpose();
+        if locked.is_err() {
+            self.warn(format!("removing {}, although another process has it locked", self.path.display()));
         }
-        self.in_turn(|turn, _| {
-            fs::remove_file(&self.path)
-                .map_err(|error| Error::file(ErrorKind::CannotRemoveFile, "removing", &self.path, error))?;
-            turn.begin(None);
-            Ok(())
-        })
+        self.remove_leftovers();
+        let removed = (1..=MOST_SET_ASIDE).map(|number| self.aside(number)).chain([self.path.clone()]);
+        let removed = removed.map(|path| match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Error::file(ErrorKind::CannotRemoveFile, "removing", &path, error))
+            }
+            _ => Ok(()),
+        });
+        let removed: Vec<Result<()>> = removed.collect();
+        turn.begin(None);
+        removed.into_iter().collect()
     }
 
     /// Has what was written put on the disk.
@@ -279,26 +298,28 @@ impl Journal {
 
     /// Reads what is new in the file, without a lock.
     fn look(&self, turn: &mut Turn) -> Result<Found> {
-        let failed = |error| self.failed_reading(error);
-        let metadata = turn.file.as_ref().map(|file| file.metadata()).transpose().map_err(failed)?;
-        let metadata = match metadata.filter(|metadata| metadata.nlink() > 0) {
-            Some(metadata) => metadata,
-            None => {
-                let file = self.open_file()?;
-                if file.is_none() && turn.file.is_none() {
-                    return Ok(Found::Good);
+        // By its name: the one that is open may have been set aside by somebody, and go on without news.
+        let metadata = match (&turn.file, fs::symlink_metadata(&self.path)) {
+            (Some(_), Ok(named)) if turn.is(&named) => named,
+            (None, Err(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Good),
+            _ => match self.open_file() {
+                Ok(file) => {
+                    turn.begin(file);
+                    match &turn.file {
+                        Some(file) => file.metadata().map_err(|error| self.failed_reading(error))?,
+                        None => return Ok(Found::Good),
+                    }
                 }
-                turn.begin(file);
-                match &turn.file {
-                    Some(file) => file.metadata().map_err(failed)?,
-                    None => return Ok(Found::Good),
-                }
-            }
+                // What is known stays known, and it is told once.
+                Err(_) if std::mem::replace(&mut turn.barred, true) => return Ok(Found::Good),
+                Err(error) => return Err(error),
+            },
         };
+        turn.barred = false;
         if metadata.len() == turn.seen {
             return Ok(Found::Good);
         }
-        turn.read_on(metadata.len(), self.kind).map_err(failed)
+        turn.read_on(metadata.len(), self.kind).map_err(|error| self.failed_reading(error))
     }
 
     /// Does something with the file while nobody else writes to it, and then logs what there is to log.
@@ -373,9 +394,19 @@ impl Journal {
 
     /// A new file, if there is none.
     fn create_file(&self) -> Result<Option<File>> {
-        let created = file::create_new_private(&self.path).and_then(|file| {
-            file::append_only(&file)?;
-            Ok(file)
+        let create = || {
+            file::create_new_private(&self.path).and_then(|file| {
+                file::append_only(&file)?;
+                Ok(file)
+            })
+        };
+        let created = create().or_else(|error| match (error.kind(), self.path.parent()) {
+            // Somebody has cleaned up.
+            (io::ErrorKind::NotFound, Some(directory)) => {
+                file::create_private_directory(directory)?;
+                create()
+            }
+            _ => Err(error),
         });
         match created {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(None),
@@ -406,15 +437,18 @@ impl Journal {
         Ok(Locked(file))
     }
 
+    /// The name of a damaged file.
+    fn aside(&self, number: u32) -> PathBuf {
+        let mut name = self.path.file_name().unwrap_or_default().to_os_string();
+        name.push(if number == 1 { ".corrupt".to_owned() } else { format!(".corrupt-{number}") });
+        self.path.with_file_name(name)
+    }
+
     /// Gives the file another name, so that what may be in it is not lost.
     fn set_aside(&self, why: &str) -> Result<()> {
-        let name = |number| {
-            let mut name = self.path.file_name().unwrap_or_default().to_os_string();
-            name.push(if number == 1 { ".corrupt".to_owned() } else { format!(".corrupt-{number}") });
-            self.path.with_file_name(name)
-        };
         let is_free = |path: &PathBuf| fs::symlink_metadata(path).is_err();
-        let aside = (1..MOST_SET_ASIDE).map(name).find(is_free).unwrap_or_else(|| name(MOST_SET_ASIDE));
+        let aside = (1..MOST_SET_ASIDE).map(|number| self.aside(number)).find(is_free);
+        let aside = aside.unwrap_or_else(|| self.aside(MOST_SET_ASIDE));
         fs::rename(&self.path, &aside).map_err(|error| {
             Error::file(ErrorKind::CannotMoveFile, "setting aside the damaged file", &self.path, error)
         })?;
@@ -457,7 +491,19 @@ impl Turn {
     /// Another file, or none, is the journal now.
     fn begin(&mut self, file: Option<File>) {
         let news = News { anew: true, records: Vec::new() };
-        *self = Turn { file: file.map(Arc::new), news, stuck: self.stuck, ..Turn::default() };
+        *self = Turn { news, stuck: self.stuck, ..Turn::default() };
+        self.take(file);
+    }
+
+    /// This is the file.
+    fn take(&mut self, file: Option<File>) {
+        self.id = file.as_ref().and_then(|file| file.metadata().ok()).as_ref().map(id);
+        self.file = file.map(Arc::new);
+    }
+
+    /// Whether a name stands for the file that is open.
+    fn is(&self, named: &Metadata) -> bool {
+        self.id == Some(id(named))
     }
 
     /// Reads from where the last good record ended up to the end.
@@ -509,6 +555,10 @@ impl Turn {
         self.seen = self.read;
         Ok(())
     }
+}
+
+fn id(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
 }
 
 /// A file that nobody else writes to until this is dropped.

@@ -8,16 +8,20 @@ use crate::error::Result;
 use crate::head::ResponseHead;
 use crate::proto::caching::stored::Stored;
 use crate::response::Response;
-use crate::storage::cache::CacheWriter;
+use crate::storage::cache::{CacheState, CacheWriter};
 use crate::storage::{Cache, CachedResponse, StoragePolicy};
 use crate::sync::Arc;
 use crate::task::core::{Events, TaskCore};
 use bytes::Bytes;
+use http::HeaderMap;
 
 /// A response that may be stored.
 pub(super) struct Storing {
     pub(super) cache: Cache,
     pub(super) key: String,
+    pub(super) begun: CacheState,
+    /// Those of the request, with all that was added to them.
+    pub(super) headers: HeaderMap,
     pub(super) stored: Stored,
     /// The length of its body, if it is known.
     pub(super) length: Option<u64>,
@@ -35,6 +39,8 @@ pub(in crate::loader) struct Tee {
 
 /// The body as the delegate has seen it.
 struct Shown {
+    /// The headers of the request, by which the response may be selected.
+    asked: HeaderMap,
     pieces: Vec<Bytes>,
     length: u64,
     /// The most of it that is kept for the question.
@@ -67,11 +73,11 @@ impl Tee {
 impl Loader {
     /// The body begins. What it is written to, if it is to be stored. `is_shown`: the delegate gets it.
     pub(in crate::loader) fn begin_storing(&mut self, is_shown: bool) -> Option<Box<Tee>> {
-        let Storing { cache, key, stored, length } = *self.caching.storing.take()?;
+        let Storing { cache, key, begun, headers, stored, length } = *self.caching.storing.take()?;
         // What it was selected by is written to no file.
         let policy =
             if stored.is_secret() { StoragePolicy::AllowedInMemoryOnly } else { StoragePolicy::Allowed };
-        let mut writer = cache.writer(&key, stored, policy)?;
+        let mut writer = cache.writer(&key, stored, policy)?.begun(begun);
         if length.is_some_and(|length| !writer.expect(length)) {
             return None;
         }
@@ -80,7 +86,7 @@ impl Loader {
         }
         // As much as the largest entry, whatever it is decoded to.
         let most = cache.memory_capacity().max(cache.disk_capacity()) / 20;
-        let shown = is_shown.then(|| Shown { pieces: Vec::new(), length: 0, most });
+        let shown = is_shown.then(|| Shown { asked: headers, pieces: Vec::new(), length: 0, most });
         Some(Box::new(Tee { cache, writer: Some(writer), policy, shown }))
     }
 
@@ -104,11 +110,12 @@ impl Loader {
         core: &Arc<TaskCore>,
     ) -> Option<Step> {
         let mut tee = self.caching.complete.take()?;
-        let Some((events, shown)) = core.told_events().zip(tee.shown.take()) else {
+        let Some((events, shown)) = core.told_events().zip(tee.shown.as_mut()) else {
             self.finish_storing(Some(tee), core);
             return None;
         };
-        let response = Response::new(Arc::clone(head), shown.pieces.concat().into());
+        let pieces = std::mem::take(&mut shown.pieces);
+        let response = Response::new(Arc::clone(head), pieces.concat().into());
         let response = CachedResponse::new(response).with_storage_policy(tee.policy);
         self.caching.complete = Some(tee);
         self.ask_about_storing(response, events, core);
@@ -131,13 +138,13 @@ impl Loader {
             return Ok(Flow::Stay(Step::Storing(head), Pause::Answer));
         };
         self.clock.touch();
-        let tee = self.caching.complete.take();
+        let tee = self.caching.complete.take().map(|tee| *tee);
         match answer {
             Answer::Cache(decision) => match (*decision, tee) {
-                (CacheDecision::Store, tee) => self.finish_storing(tee, core),
-                (CacheDecision::StoreAs(response), Some(tee)) => {
-                    let request = self.request(core);
-                    aside(core, &tee.cache, || tee.cache.store(&response, request));
+                (CacheDecision::Store, tee) => self.finish_storing(tee.map(Box::new), core),
+                (CacheDecision::StoreAs(response), Some(Tee { cache, writer: Some(writer), shown, .. })) => {
+                    let asked = shown.map(|shown| shown.asked).unwrap_or_default();
+                    aside(core, &cache, || writer.commit_as(&response, &asked));
                 }
                 (CacheDecision::DoNotStore | CacheDecision::StoreAs(_), _) => {
                     if let Some(status) =

@@ -7,7 +7,8 @@ use crate::proto::ranges::ContentRange;
 use crate::proto::validator::Validator;
 use http::StatusCode;
 use http::header::{
-    CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, HeaderValue, IF_RANGE, LAST_MODIFIED, RANGE,
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, HeaderValue, IF_RANGE, LAST_MODIFIED,
+    RANGE,
 };
 
 /// What of a stored body is the answer to a request.
@@ -75,6 +76,8 @@ pub(crate) fn portion(stored: &Stored, request: &HeaderMap) -> Option<Portion> {
     match (asked, is_part) {
         (Some(asked), true) if holds => of_part(stored, asked, request),
         (_, true) => None,
+        // Nobody can decode a piece from the middle.
+        (Some(_), false) if holds && stored.headers.contains_key(CONTENT_ENCODING) => None,
         (Some(asked), false) if holds => Some(of_whole(stored.body_length, asked)),
         (_, false) => Some(Portion::Whole),
     }

@@ -63,8 +63,13 @@ pub(crate) fn to_store(request: &Presented<'_>, response: &Received<'_>) -> Opti
     if is_about_part && !is_part(request.headers, response.headers) {
         return None;
     }
-    // 416 is about the range, and not about the resource.
-    if response.status == StatusCode::RANGE_NOT_SATISFIABLE {
+    // 416 is about the range, and not about the resource; and the others are about who asks.
+    let is_about_request = [
+        StatusCode::RANGE_NOT_SATISFIABLE,
+        StatusCode::UNAUTHORIZED,
+        StatusCode::PROXY_AUTHENTICATION_REQUIRED,
+    ];
+    if is_about_request.contains(&response.status) {
         return None;
     }
     let selecting = selecting(response.status, response.headers, request.headers)?;

@@ -1,8 +1,9 @@
 //! `Vary` (RFC 9111, section 4.1): which fields of a request select a response, and whether those of
 //! another request are the same.
 
+use super::directives::ResponseDirectives;
 use super::stored::{Selecting, Stored};
-use http::header::{ACCEPT_LANGUAGE, HeaderMap, RANGE, VARY};
+use http::header::{ACCEPT_LANGUAGE, AUTHORIZATION, HeaderMap, RANGE, VARY};
 use http::{HeaderName, StatusCode};
 
 /// The most fields a response may be selected by. One that names more is not stored.
@@ -39,7 +40,15 @@ pub(crate) fn selecting(
 }
 
 /// Whether a stored response is one that this request selects. The range of a part is another matter.
-pub(super) fn matches(stored: &Stored, request: &HeaderMap) -> bool {
+pub(crate) fn matches(stored: &Stored, request: &HeaderMap) -> bool {
+    // What was answered to nobody in particular is for somebody only if it says so.
+    let is_selected = |name: &str| stored.selecting.iter().any(|field| field.name == name);
+    if request.contains_key(AUTHORIZATION)
+        && !is_selected(AUTHORIZATION.as_str())
+        && !ResponseDirectives::of(&stored.headers).public
+    {
+        return false;
+    }
     stored.selecting.iter().all(|field| {
         if field.name == RANGE.as_str() && stored.status == StatusCode::PARTIAL_CONTENT {
             return true;

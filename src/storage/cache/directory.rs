@@ -116,13 +116,14 @@ impl Directory {
     }
 
     /// Removes the temporary files that nobody is going to complete: those that have not been written to
-    /// for a while and whose writer's lock is gone, as it is when its process is.
-    pub(super) fn clean(&self, temporary: &[PathBuf]) {
+    /// for a while and whose writer's lock is gone, as it is when its process is. `all`: those too that may
+    /// be about to be completed, as far as they are not locked.
+    pub(super) fn clean(&self, temporary: &[PathBuf], all: bool) {
         for path in temporary {
             let is_old = fs::symlink_metadata(path)
                 .and_then(|metadata| metadata.modified())
                 .is_ok_and(|written| written.elapsed().is_ok_and(|since| since > ABANDONED));
-            if is_old && open_private(path).is_ok_and(|(file, _)| lock(&file)) {
+            if (is_old || all) && open_private(path).is_ok_and(|(file, _)| lock(&file)) {
                 log::debug!("removing {}, which was never completed", path.display());
                 let _ = fs::remove_file(path);
             }

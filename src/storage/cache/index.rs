@@ -83,6 +83,10 @@ pub(super) enum Place {
 /// Files that are to be removed.
 pub(super) type Removed = Vec<Name>;
 
+/// What has become of a URL: another one as soon as its responses have been removed, for whatever reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CacheState(u64);
+
 /// See the module's documentation.
 #[derive(Debug)]
 pub(super) struct Index {
@@ -97,6 +101,9 @@ pub(super) struct Index {
     /// URLs that were removed, and when: what other processes have stored before and is not known here
     /// yet, is removed, too.
     removed: HashMap<u64, SystemTime>,
+    /// Counts what was removed, of the URLs whose sums end alike. What was asked for before is not stored
+    /// after it: it may be what was removed.
+    removals: [u64; 256],
 }
 
 #[derive(Debug)]
@@ -153,6 +160,7 @@ impl Index {
             tick: 0,
             id: 0,
             removed: HashMap::new(),
+            removals: [0; 256],
         }
     }
 
@@ -213,6 +221,11 @@ impl Index {
             }
         });
         all
+    }
+
+    /// What has become of a URL.
+    pub(super) fn state_of(&self, url: u64) -> CacheState {
+        CacheState(self.removals.get(removal(url)).copied().unwrap_or_default())
     }
 
     /// Puts an entry in place of the one of its name, in memory, on disk, or both. Gives back its number,
@@ -283,6 +296,9 @@ impl Index {
     /// that when they are found.
     #[must_use]
     pub(super) fn remove(&mut self, url: u64, now: Option<SystemTime>) -> Removed {
+        if let Some(count) = self.removals.get_mut(removal(url)) {
+            *count += 1;
+        }
         if let Some(now) = now.filter(|_| !self.has_removed_much() || self.removed.contains_key(&url)) {
             self.removed.insert(url, now);
         }
@@ -307,7 +323,8 @@ impl Index {
     pub(super) fn clear(&mut self) -> Removed {
         let removed = self.disk.order.values().copied().collect();
         let (memory, disk, id, tick) = (self.memory.capacity, self.disk.capacity, self.id, self.tick);
-        *self = Index { id, tick, ..Index::new(memory, disk) };
+        let removals = self.removals.map(|count| count + 1);
+        *self = Index { id, tick, removals, ..Index::new(memory, disk) };
         removed
     }
 
@@ -356,6 +373,11 @@ impl Index {
                 removed.push(name);
                 continue;
             }
+            // Room for it would be made of all that is of use.
+            if disk.takes() > self.disk.capacity {
+                removed.push(name);
+                continue;
+            }
             // Another process has put it in place of what is in memory.
             self.take(name);
             self.add(name, None, Some(disk));
@@ -380,6 +402,9 @@ impl Index {
         let memory = memory.filter(|kept| kept.size <= self.memory.capacity);
         self.tick += 1;
         self.id += 1;
+        if memory.is_none() && disk.is_none() {
+            return self.id;
+        }
         if let Some(kept) = &memory {
             self.memory.add(self.tick, name, kept.size);
         }
@@ -458,6 +483,11 @@ impl Index {
             }
         }
     }
+}
+
+/// Which counter is that of a URL.
+fn removal(url: u64) -> usize {
+    usize::from(url.to_le_bytes()[0])
 }
 
 fn find_slot(urls: &mut HashMap<u64, Vec<Slot>>, name: Name) -> Option<&mut Slot> {

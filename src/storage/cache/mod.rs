@@ -14,6 +14,7 @@ mod tests;
 mod writer;
 
 pub(crate) use entry::{CacheBody, CacheFile, Entry};
+pub(crate) use index::CacheState;
 pub(crate) use key::url_key;
 pub(crate) use writer::CacheWriter;
 
@@ -225,6 +226,11 @@ impl Cache {
     /// What is stored of a URL, the newest first, and no more than 16.
     pub(crate) fn variants(&self, url_key: &str) -> Vec<Entry> {
         self.store.variants(url_key)
+    }
+
+    /// What has become of a URL, by what was removed.
+    pub(crate) fn state_of(&self, url_key: &str) -> CacheState {
+        self.store.state_of(url_key)
     }
 
     /// Begins to store a response whose body is still to come. `None` if it is not to be stored.

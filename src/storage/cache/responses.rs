@@ -34,6 +34,23 @@ pub(super) fn find(cache: &Cache, request: &Request) -> Option<CachedResponse> {
 /// Stores a response for a request.
 pub(super) fn store(cache: &Cache, response: &CachedResponse, request: &Request) -> bool {
     let Some(url) = request.get_url().filter(|_| *request.get_method() == Method::GET) else { return false };
+    let (data, now) = (response.data(), SystemTime::now());
+    let Some(mut stored) = stored_of(response, request.get_headers(), (now, now)) else { return false };
+    // What the request does not say, the session may add when it makes it.
+    stored.selecting.retain(|field| field.value.is_some());
+    let Some(mut writer) = cache.writer(&url_key(url), stored, response.storage_policy()) else {
+        return false;
+    };
+    writer.expect(data.len() as u64) && writer.write(data) && writer.commit()
+}
+
+/// What is stored of a response to a request with these headers, which was sent and answered then. `None`
+/// if nothing selects it again.
+pub(super) fn stored_of(
+    response: &CachedResponse,
+    asked: &HeaderMap,
+    (request_time, response_time): (SystemTime, SystemTime),
+) -> Option<Stored> {
     let (head, data) = (response.head(), response.data());
     let mut headers = head.headers().clone();
     if head.decoded {
@@ -43,23 +60,10 @@ pub(super) fn store(cache: &Cache, response: &CachedResponse, request: &Request)
     if headers.contains_key(CONTENT_LENGTH) {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(data.len()));
     }
-    let Some(mut selecting) = selecting(head.status(), &headers, request.get_headers()) else { return false };
-    // What the request does not say, the session may add when it makes it.
-    selecting.retain(|field| field.value.is_some());
-    let now = SystemTime::now();
-    let stored = Stored {
-        status: head.status(),
-        version: head.version(),
-        selecting,
-        headers,
-        request_time: now,
-        response_time: now,
-        body_length: data.len() as u64,
-    };
-    let Some(mut writer) = cache.writer(&url_key(url), stored, response.storage_policy()) else {
-        return false;
-    };
-    writer.expect(data.len() as u64) && writer.write(data) && writer.commit()
+    let selecting = selecting(head.status(), &headers, asked)?;
+    let body_length = data.len() as u64;
+    let (status, version) = (head.status(), head.version());
+    Some(Stored { status, version, headers, selecting, request_time, response_time, body_length })
 }
 
 /// Whether a stored response is for a request with these headers. Those that the request does not have are

@@ -8,7 +8,7 @@
 use super::directory::{Directory, Opened, Unusable, whole};
 use super::entry::{Body, Entry};
 use super::format::{self, Damage, MOST_URL, Sums};
-use super::index::{Found, Index, Kept, OnDisk, Place};
+use super::index::{CacheState, Found, Index, Kept, OnDisk, Place};
 use super::key::Name;
 use super::writer::CacheWriter;
 use crate::proto::caching::stored::Stored;
@@ -74,6 +74,10 @@ impl Store {
             entries.sort_by_key(|entry| std::cmp::Reverse(entry.stored().response_time));
         }
         entries
+    }
+
+    pub(crate) fn state_of(&self, url_key: &str) -> CacheState {
+        lock(&self.index).state_of(xxh64(url_key.as_bytes()))
     }
 
     /// Begins to store a response, to which its body is still to come. `None` if it is not to be stored.
@@ -173,7 +177,8 @@ impl Store {
         if let Some(directory) = &self.directory {
             let listing = directory.list();
             removed.extend(listing.entries.into_keys());
-            directory.clean(&listing.temporary);
+            // What crashed a moment ago has left something, too.
+            directory.clean(&listing.temporary, true);
         }
         self.delete(removed);
     }
@@ -232,16 +237,26 @@ impl Store {
             unknown.into_iter().filter_map(|name| Some((name, directory.look(name)?))).collect();
         let removed = lock(&self.index).merge((next_id, began), &listing.entries, fresh);
         self.delete(removed);
-        directory.clean(&listing.temporary);
+        directory.clean(&listing.temporary, false);
         let mut looked = lock(&self.looked);
         looked.modified = modified.filter(|at| began.duration_since(*at).is_ok_and(|since| since > SETTLED));
         looked.next = Some(Instant::now() + LOOK.max(begin.elapsed() * BUSY));
     }
 
-    /// Stores a body that is in memory.
-    pub(super) fn keep(&self, url_key: &str, stored: Stored, body: Vec<u8>, places: Places) -> bool {
+    /// Stores a body that is in memory, unless something was removed since it was asked for.
+    pub(super) fn keep(
+        &self,
+        url_key: &str,
+        stored: Stored,
+        body: Vec<u8>,
+        places: Places,
+        begun: Option<CacheState>,
+    ) -> bool {
         let stored = Stored { body_length: body.len() as u64, ..stored };
         let name = Name::of(url_key, &stored.variant());
+        if self.is_over(name, begun) {
+            return false;
+        }
         let length = stored.body_length;
         let mut disk = None;
         if let (true, Some(directory)) = (length <= places.disk, &self.directory) {
@@ -252,15 +267,33 @@ impl Store {
         }
         let kept =
             (length <= places.memory).then(|| Kept::new(url_key.into(), Arc::new(stored), body.into()));
-        self.insert(name, kept, disk)
+        self.insert(name, kept, disk, begun)
+    }
+
+    /// Whether something was removed since then that may be what has now come.
+    pub(super) fn is_over(&self, name: Name, begun: Option<CacheState>) -> bool {
+        begun.is_some_and(|begun| lock(&self.index).state_of(name.url) != begun)
     }
 
     /// Notes what was stored, in place of what had its name.
-    pub(super) fn insert(&self, name: Name, kept: Option<Arc<Kept>>, disk: Option<OnDisk>) -> bool {
+    pub(super) fn insert(
+        &self,
+        name: Name,
+        kept: Option<Arc<Kept>>,
+        disk: Option<OnDisk>,
+        begun: Option<CacheState>,
+    ) -> bool {
         if kept.is_none() && disk.is_none() {
             return false;
         }
-        let (_, removed) = lock(&self.index).insert(name, kept, disk);
+        let mut index = lock(&self.index);
+        if begun.is_some_and(|begun| index.state_of(name.url) != begun) {
+            drop(index);
+            self.delete(disk.map(|_| name));
+            return false;
+        }
+        let (_, removed) = index.insert(name, kept, disk);
+        drop(index);
         self.delete(removed);
         true
     }

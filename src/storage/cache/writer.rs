@@ -3,11 +3,15 @@
 
 use super::directory::Writing;
 use super::format::{self, BLOCK, Sums};
+use super::index::CacheState;
 use super::key::Name;
+use super::responses::stored_of;
 use super::store::{Places, Store};
 use crate::proto::caching::stored::Stored;
 use crate::proto::xxh64::Xxh64;
+use crate::storage::CachedResponse;
 use crate::sync::Arc;
+use http::HeaderMap;
 use std::fmt;
 
 /// How much is held in memory before it goes to a file, where it may.
@@ -20,6 +24,8 @@ pub(crate) struct CacheWriter {
     stored: Stored,
     places: Places,
     body: Coming,
+    /// What had become of the URL when it was asked for, if that matters.
+    begun: Option<CacheState>,
 }
 
 enum Coming {
@@ -43,7 +49,12 @@ struct Spilled {
 impl CacheWriter {
     pub(super) fn new(store: Arc<Store>, url_key: &str, stored: Stored, places: Places) -> CacheWriter {
         let body = Coming::Memory(Vec::new());
-        CacheWriter { store, url_key: url_key.into(), stored, places, body }
+        CacheWriter { store, url_key: url_key.into(), stored, places, body, begun: None }
+    }
+
+    /// It is not stored if something was removed since then.
+    pub(crate) fn begun(self, begun: CacheState) -> CacheWriter {
+        CacheWriter { begun: Some(begun), ..self }
     }
 
     /// Adds the next bytes of the body. False if the response is not going to be stored, because it is too
@@ -97,20 +108,35 @@ impl CacheWriter {
     /// The body is complete: from now on the response is found, in place of the one that was selected by
     /// the same request. False if it is not stored.
     pub(crate) fn commit(self) -> bool {
-        let CacheWriter { store, url_key, stored, places, body } = self;
+        let CacheWriter { store, url_key, stored, places, body, begun } = self;
         match body {
             Coming::Given => false,
             Coming::Memory(mut held) => {
                 held.shrink_to_fit();
-                store.keep(&url_key, stored, held, places)
+                store.keep(&url_key, stored, held, places, begun)
             }
             Coming::File(spilled) => {
                 let stored = Stored { body_length: spilled.length, ..stored };
                 let name = Name::of(&url_key, &stored.variant());
+                if store.is_over(name, begun) {
+                    return false;
+                }
                 let disk = (*spilled).finish(name, &url_key, &stored);
-                store.insert(name, None, disk)
+                store.insert(name, None, disk, begun)
             }
         }
+    }
+
+    /// Something else is stored in place of what was written: a whole response, as the answer to a request
+    /// with these headers. False if it is not stored.
+    pub(crate) fn commit_as(self, response: &CachedResponse, asked: &HeaderMap) -> bool {
+        let (times, begun) = ((self.stored.request_time, self.stored.response_time), self.begun);
+        let Some(stored) = stored_of(response, asked, times) else { return false };
+        let policy = response.storage_policy();
+        let Some(writer) = self.store.clone().writer(&self.url_key, stored, policy) else { return false };
+        drop(self.body);
+        let (mut writer, data) = (CacheWriter { begun, ..writer }, response.data());
+        writer.expect(data.len() as u64) && writer.write(data) && writer.commit()
     }
 
     fn spill(&self) -> Option<Spilled> {
