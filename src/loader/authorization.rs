@@ -60,9 +60,20 @@ impl Attempt {
         self.sent
     }
 
+    pub(super) fn is_known(&self) -> bool {
+        self.known
+    }
+
     /// Whether all of its messages have to go over one connection.
     pub(super) fn is_bound(&self) -> bool {
         matches!(&self.means, Means::Scheme { scheme, .. } if scheme.binds_to_connection())
+    }
+
+    /// Its next message is of no use.
+    pub(super) fn restart(&mut self) {
+        if let Means::Scheme { next, .. } = &mut self.means {
+            *next = None;
+        }
     }
 
     /// Whether a request to this URL may have it.
