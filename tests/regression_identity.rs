@@ -5,13 +5,14 @@ mod support;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use support::{
-    At, Fault, Gate, Mishap, PATIENCE, Received, Reply, Resource, Resumable, Server, configuration_for,
+    At, Directory, Fault, Gate, Mishap, PATIENCE, Received, Reply, Resource, Resumable, Server,
+    configuration_for,
 };
 use urlsession::http::HeaderValue;
 use urlsession::{
     AuthenticatingRequest, AuthenticationExchange, AuthenticationScheme, AuthenticationStep, Challenge,
-    ChallengeDisposition, Configuration, Credential, Delegate, DownloadRequest, Persistence, ProtectionSpace,
-    Request, Result, Session, TaskEvent,
+    ChallengeDisposition, Configuration, Credential, CredentialStorage, Delegate, DownloadRequest,
+    Persistence, ProtectionSpace, Request, Result, Session, TaskEvent,
 };
 
 /// `Basic` for `me:secret`.
@@ -305,4 +306,52 @@ fn an_upload_resource_that_wants_to_know_who_we_are_is_told() {
         }
         assert!(resumable.violations().is_empty(), "{:?}", resumable.violations());
     }
+}
+
+/// A request with a credential of its own is that user's, whoever was there before.
+#[test]
+fn a_request_that_is_one_users_does_not_go_out_as_another_one() {
+    let server = Server::start(|request| match request.header("authorization") {
+        Some(GOOD) => Reply::ok("me"),
+        Some("Basic eW91Om90aGVy") => Reply::ok("you"),
+        _ => who_are_you(),
+    });
+    let session = Session::new(configuration_for(&server));
+    let you = Credential::new("you", "other", Persistence::ForSession);
+    let users = [me("secret", Persistence::ForSession), you];
+    for (user, name) in users.iter().cycle().zip(["me", "you", "me", "you"]) {
+        let request = Request::get(server.url("/")).credential(user.clone());
+        assert_eq!(session.data_task(request).wait().expect("a response").text().expect("text"), name);
+    }
+    // Who says nothing is the last one, and who says the same is not asked.
+    let before = server.requests().len();
+    assert_eq!(session.data_task(server.url("/")).wait().expect("a response").text().expect("text"), "you");
+    let request =
+        Request::get(server.url("/")).credential(users[1].clone().with_persistence(Persistence::None));
+    assert_eq!(session.data_task(request).wait().expect("a response").text().expect("text"), "you");
+    assert_eq!(server.requests().len(), before + 2);
+
+    // So it is with the one that a configuration names.
+    let storage = CredentialStorage::in_memory();
+    let session = Session::new(configuration_for(&server).credential_storage(storage.clone()));
+    let request = Request::get(server.url("/")).credential(users[1].clone());
+    assert_eq!(session.data_task(request).wait().expect("a response").text().expect("text"), "you");
+    let directory = Directory::new();
+    std::fs::write(directory.join("netrc"), "default login me password secret").expect("written");
+    let configuration = configuration_for(&server).netrc(directory.join("netrc"));
+    let session = Session::new(configuration.credential_storage(storage));
+    assert_eq!(session.data_task(server.url("/")).wait().expect("a response").text().expect("text"), "me");
+}
+
+/// A 401 is about who has asked: nobody else is told the same from the cache.
+#[test]
+fn a_401_is_not_stored() {
+    let server = Server::start(|request| match request.header("authorization") {
+        Some(GOOD) => Reply::ok("welcome"),
+        _ => who_are_you().header("Cache-Control", "max-age=1000"),
+    });
+    let session = Session::new(configuration_for(&server));
+    assert_eq!(session.data_task(server.url("/")).wait().expect("a response").status(), 401);
+    let request = Request::get(server.url("/")).credential(me("secret", Persistence::None));
+    assert_eq!(session.data_task(request).wait().expect("a response").status(), 200);
 }

@@ -131,7 +131,13 @@ impl Loader {
         // Who has a redirect lose its credentials does not want them back unasked.
         let may_know = self.redirects == 0 || !core.context.configuration.strip_authorization_on_redirect;
         let credentials = core.context.stores()?.credentials.as_ref().filter(|_| may_know);
-        if let Some(proven) = credentials.and_then(|store| store.unasked(url)) {
+        let proven = credentials.and_then(|store| store.unasked(url));
+        // Who is to be somebody else here is not taken for the one who was here last.
+        let is_wanted = |proven: &Arc<unasked::Proven>| match self.named_credentials(url, core).next() {
+            Some(named) => is_same(&named, &proven.credential),
+            None => true,
+        };
+        if let Some(proven) = proven.filter(is_wanted) {
             let means = match &proven.means {
                 unasked::Means::Value(value) => Means::Value(value.clone()),
                 unasked::Means::Digest(session) => {
@@ -330,17 +336,23 @@ impl Loader {
         if let Some((user, password)) = credentials_for(url, &core.context.configuration) {
             known.push(Credential::new(user, password, Persistence::None));
         }
-        if let Some(credential) =
-            request.credential.as_ref().filter(|_| keeps_credential(&core.original, url))
-        {
-            known.push(credential.clone());
-        }
-        known.extend(netrc_credential(url, &core.context.configuration));
+        known.extend(self.named_credentials(url, core));
         if let Some(store) = &core.context.stores()?.credentials {
             known.extend(store.default_credential(space));
         }
         known.retain(|credential| fits(credential, space.authentication_method()));
         Ok(known)
+    }
+
+    /// Those that request and configuration have for a URL.
+    fn named_credentials<'a>(
+        &'a self,
+        url: &'a Url,
+        core: &'a TaskCore,
+    ) -> impl Iterator<Item = Credential> + use<'a> {
+        let own = self.request(core).credential.iter().filter(|_| keeps_credential(&core.original, url));
+        let netrc = || netrc_credential(url, &core.context.configuration);
+        own.cloned().chain(std::iter::once_with(netrc).flatten())
     }
 
     /// What was accepted is kept, as long as the credential says.
@@ -390,6 +402,15 @@ impl Offered {
         }
         Offered { space, offer, scheme }
     }
+}
+
+/// Whether two credentials show the same, however long they are kept.
+fn is_same(one: &Credential, other: &Credential) -> bool {
+    let shown = |credential: &Credential| {
+        let parts = [credential.user(), credential.password(), credential.bearer_token()];
+        parts.map(|part| part.map(str::to_owned))
+    };
+    shown(one) == shown(other)
 }
 
 /// Whether a credential is of use for a method.

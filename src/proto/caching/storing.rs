@@ -63,8 +63,8 @@ pub(crate) fn to_store(request: &Presented<'_>, response: &Received<'_>) -> Opti
     if is_about_part && !is_part(request.headers, response.headers) {
         return None;
     }
-    // 416 is about the range, and not about the resource.
-    if response.status == StatusCode::RANGE_NOT_SATISFIABLE {
+    // 416 is about the range, and 401 about who has asked, and not about the resource.
+    if matches!(response.status, StatusCode::RANGE_NOT_SATISFIABLE | StatusCode::UNAUTHORIZED) {
         return None;
     }
     let selecting = selecting(response.status, response.headers, request.headers)?;
