@@ -355,3 +355,19 @@ fn a_401_is_not_stored() {
     let request = Request::get(server.url("/")).credential(me("secret", Persistence::None));
     assert_eq!(session.data_task(request).wait().expect("a response").status(), 200);
 }
+
+/// What a server says beside its challenge is of no interest, and so is that it breaks off.
+#[test]
+fn a_challenge_whose_body_breaks_off_is_one() {
+    for fault in [Fault::CloseAfter(3), Fault::ResetAfter(3)] {
+        let count = AtomicUsize::new(0);
+        let server = Server::start(move |request| match count.fetch_add(1, Ordering::SeqCst) {
+            0 => by_connection(request).then(fault.clone()),
+            _ => by_connection(request),
+        });
+        let session = Session::new(configuration_for(&server).authentication_scheme(TwoSteps::default()));
+        let request = Request::get(server.url("/")).credential(me("secret", Persistence::None));
+        assert_eq!(session.data_task(request).wait().expect("a response").status(), 200);
+        assert_eq!(connections(&server), [0, 1, 1]);
+    }
+}

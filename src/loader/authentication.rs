@@ -310,7 +310,15 @@ impl Loader {
             if core.is_settled() {
                 return Err(Error::cancelled());
             }
-            match received? {
+            let received = match received {
+                Ok(received) => received,
+                // The challenge is there, and what is wrong with its body harms nobody but the connection.
+                Err(error) => {
+                    log::debug!("task {}: receiving the challenge: {error}", core.id);
+                    return self.keep(incoming, core);
+                }
+            };
+            match received {
                 http1::Body::Piece => {
                     self.clock.touch();
                     incoming.take(incoming.piece().len());
