@@ -11,8 +11,8 @@ use support::{
 use urlsession::http::HeaderValue;
 use urlsession::{
     AuthenticatingRequest, AuthenticationExchange, AuthenticationScheme, AuthenticationStep, Challenge,
-    ChallengeDisposition, Configuration, Credential, CredentialStorage, Delegate, DownloadRequest,
-    Persistence, ProtectionSpace, Request, Result, Session, TaskEvent,
+    ChallengeDisposition, Configuration, Credential, CredentialStorage, DataTask, Delegate, DelegateQueue,
+    DownloadRequest, Persistence, ProtectionSpace, Request, Result, Session, TaskEvent,
 };
 
 /// `Basic` for `me:secret`.
@@ -370,4 +370,70 @@ fn a_challenge_whose_body_breaks_off_is_one() {
         assert_eq!(session.data_task(request).wait().expect("a response").status(), 200);
         assert_eq!(connections(&server), [0, 1, 1]);
     }
+}
+
+/// However many tasks meet the first challenge together, and whatever becomes of them meanwhile: each ends, and each
+/// as it has to.
+#[test]
+fn many_tasks_at_the_first_challenge() {
+    for queue in [
+        DelegateQueue::serial(),
+        DelegateQueue::inline(),
+        DelegateQueue::from_fn(|run| drop(std::thread::spawn(run))),
+    ] {
+        let server = Server::start(|request| match request.header("authorization") {
+            Some(GOOD) => Reply::ok(request.text()),
+            _ => who_are_you(),
+        });
+        let realms = Realms::new(&[("staff", "secret")], Persistence::ForSession);
+        let builder = Session::builder().configuration(configuration_for(&server)).delegate(realms.clone());
+        let session = builder.delegate_queue(queue).build();
+        let tasks: Vec<_> = (0..200)
+            .map(|number| session.data_task(Request::put(server.url("/")).body(number.to_string())))
+            .collect();
+        tasks.iter().for_each(DataTask::resume);
+        for (number, task) in tasks.iter().enumerate() {
+            match number % 4 {
+                1 => task.cancel(),
+                2 => task.suspend(),
+                _ => {}
+            }
+        }
+        tasks.iter().skip(2).step_by(4).for_each(DataTask::resume);
+        for (number, task) in tasks.iter().enumerate() {
+            match task.wait() {
+                Ok(response) => {
+                    assert_eq!(response.status(), 200);
+                    assert_eq!(response.text().expect("text"), number.to_string());
+                }
+                Err(error) => assert!(number % 4 == 1 && error.is_cancelled(), "{number}: {error}"),
+            }
+        }
+        assert!(realms.asked().iter().all(|(_, failures, _)| *failures == 0));
+        // The connections serve those who come later.
+        assert_eq!(session.data_task(server.url("/")).wait().expect("a response").status(), 200);
+        session.invalidate_and_cancel();
+    }
+}
+
+/// A session that ends while its delegate is asked ends.
+#[test]
+fn a_session_can_end_while_it_is_asked_who_it_is() {
+    let server = Server::start(|_| who_are_you());
+    let queue = DelegateQueue::manual();
+    let realms = Realms::new(&[("staff", "secret")], Persistence::ForSession);
+    let builder = Session::builder().configuration(configuration_for(&server)).delegate(realms.clone());
+    let session = builder.delegate_queue(queue.clone()).build();
+    let tasks: Vec<_> = (0..20).map(|_| session.data_task(server.url("/"))).collect();
+    tasks.iter().for_each(DataTask::resume);
+    server.wait_for_requests(6, PATIENCE);
+    session.invalidate_and_cancel();
+    while tasks.iter().any(|task| task.metrics().is_none()) {
+        queue.run_next(PATIENCE);
+    }
+    for task in &tasks {
+        assert!(task.wait().expect_err("cancelled").is_cancelled());
+    }
+    assert!(realms.asked().is_empty(), "nobody is asked for those who are gone");
+    server.wait_for_open_connections(0, PATIENCE);
 }
