@@ -12,7 +12,8 @@ use urlsession::http::HeaderValue;
 use urlsession::{
     AuthenticatingRequest, AuthenticationExchange, AuthenticationScheme, AuthenticationStep, Challenge,
     ChallengeDisposition, Configuration, Credential, CredentialStorage, DataTask, Delegate, DelegateQueue,
-    DownloadRequest, Persistence, ProtectionSpace, Request, Result, Session, TaskEvent,
+    DownloadRequest, Persistence, ProtectionSpace, RedirectDecision, Request, ResponseHead, Result, Session,
+    TaskEvent,
 };
 
 /// `Basic` for `me:secret`.
@@ -436,4 +437,39 @@ fn a_session_can_end_while_it_is_asked_who_it_is() {
     }
     assert!(realms.asked().is_empty(), "nobody is asked for those who are gone");
     server.wait_for_open_connections(0, PATIENCE);
+}
+
+/// Sends each redirect on with a credential for where it leads.
+struct Introducing(Credential);
+
+impl Delegate for Introducing {
+    fn will_redirect(&self, _: &TaskEvent<'_>, _: &ResponseHead, request: Request) -> RedirectDecision {
+        match request.get_url().is_some_and(|url| url.path() == "/introduced") {
+            true => RedirectDecision::Follow(request.credential(self.0.clone())),
+            false => RedirectDecision::Follow(request),
+        }
+    }
+}
+
+/// What a delegate gives a redirect along is for where that leads, and not for where the task began.
+#[test]
+fn a_credential_that_a_delegate_adds_is_for_where_the_redirect_leads() {
+    let back = Arc::new(Mutex::new(String::new()));
+    let to = Arc::clone(&back);
+    let elsewhere = Server::start(move |request| match request.header("authorization") {
+        Some("Basic eW91Om90aGVy") => Reply::redirect(302, &to.lock().expect("no panic")),
+        _ => who_are_you(),
+    });
+    let to = elsewhere.url("/introduced");
+    let here = Server::start(move |request| match request.path() {
+        "/" => Reply::redirect(302, &to),
+        _ => who_are_you(),
+    });
+    *back.lock().expect("no panic") = here.url("/back");
+    let delegate = Introducing(Credential::new("you", "other", Persistence::None));
+    let session = Session::builder().configuration(configuration_for(&here)).delegate(delegate).build();
+    let response = session.data_task(here.url("/")).wait().expect("a response");
+    assert_eq!((response.status().as_u16(), response.url().path()), (401, "/back"));
+    assert_eq!(told(&elsewhere).len(), 1);
+    assert!(told(&here).is_empty());
 }

@@ -344,13 +344,26 @@ impl Loader {
         Ok(known)
     }
 
+    /// The URL that the credential of the request is for.
+    pub(super) fn credential_url<'a>(&'a self, core: &'a TaskCore) -> Option<&'a Url> {
+        self.credential_url.as_ref().or(core.original.get_url())
+    }
+
+    /// A delegate sends the task on with another request. A credential that it adds is for where that goes.
+    pub(super) fn note_credential(&mut self, request: &Request, core: &TaskCore) {
+        if request.credential.is_some() && request.credential != self.request(core).credential {
+            self.credential_url = request.get_url().cloned();
+        }
+    }
+
     /// Those that request and configuration have for a URL.
     fn named_credentials<'a>(
         &'a self,
         url: &'a Url,
         core: &'a TaskCore,
     ) -> impl Iterator<Item = Credential> + use<'a> {
-        let own = self.request(core).credential.iter().filter(|_| keeps_credential(&core.original, url));
+        let own =
+            self.request(core).credential.iter().filter(|_| is_still_for(self.credential_url(core), url));
         let netrc = || netrc_credential(url, &core.context.configuration);
         own.cloned().chain(std::iter::once_with(netrc).flatten())
     }
@@ -469,15 +482,15 @@ fn is_origin_of(space: &ProtectionSpace, url: &Url) -> bool {
         && Some(space.port()) == url.port_or_known_default()
 }
 
-/// Whether a request may have the credential still that it was made with, after all that led to the URL.
-fn keeps_credential(original: &Request, url: &Url) -> bool {
-    original.check().is_ok_and(|original| same_origin(original, url) || is_upgrade(original, url))
+/// Whether the credential of a request, which is for one URL, is for another one too that the request has come to.
+fn is_still_for(from: Option<&Url>, url: &Url) -> bool {
+    from.is_some_and(|from| same_origin(from, url) || is_upgrade(from, url))
 }
 
-/// The request that a task has come to, for a task of its own. Where that begins says nothing of whom the
-/// credential is for, so what has been led elsewhere goes without.
-pub(super) fn for_another_task(mut request: Request, original: &Request) -> Request {
-    if !request.check().is_ok_and(|url| keeps_credential(original, url)) {
+/// The request that a task has come to, for a task of its own, with the URL that its credential is for. Where that
+/// one begins does not say it, so what has been led elsewhere goes without.
+pub(super) fn for_another_task(mut request: Request, from: Option<&Url>) -> Request {
+    if !request.check().is_ok_and(|url| is_still_for(from, url)) {
         request.credential = None;
     }
     request
