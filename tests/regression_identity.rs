@@ -2,10 +2,19 @@
 
 mod support;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use support::{At, Fault, Gate, PATIENCE, Received, Reply, Resource, Server, configuration_for};
-use urlsession::{Credential, DownloadRequest, Persistence, Request, Session};
+use std::sync::{Arc, Mutex};
+use support::{
+    At, Directory, Fault, Gate, Mishap, PATIENCE, Received, Reply, Resource, Resumable, Server,
+    configuration_for,
+};
+use urlsession::http::HeaderValue;
+use urlsession::{
+    AuthenticatingRequest, AuthenticationExchange, AuthenticationScheme, AuthenticationStep, Challenge,
+    ChallengeDisposition, Configuration, Credential, CredentialStorage, DataTask, Delegate, DelegateQueue,
+    DownloadRequest, Persistence, ProtectionSpace, RedirectDecision, Request, ResponseHead, Result, Session,
+    TaskEvent,
+};
 
 /// `Basic` for `me:secret`.
 const GOOD: &str = "Basic bWU6c2VjcmV0";
@@ -33,7 +42,8 @@ fn the_parts_of_a_download_take_no_credential_to_where_it_was_led() {
         .fault_in(..1, Fault::GateAt(At::After(64 * 1024), gate.clone()));
     let (refused, count) = (gate.clone(), AtomicUsize::new(0));
     let elsewhere = Server::start(move |request| {
-        if count.fetch_add(1, Ordering::SeqCst) == 0 {
+        // Who gets no parts asks for the whole.
+        if count.fetch_add(1, Ordering::SeqCst) == 0 || request.header("range").is_none() {
             return resource.answer(request);
         }
         refused.open();
@@ -77,4 +87,389 @@ fn what_is_asked_for_on_the_side_takes_no_credential_to_where_it_was_led() {
     drop(session);
     elsewhere.wait_for_open_connections(0, PATIENCE);
     assert!(told(&elsewhere).is_empty());
+}
+
+/// A scheme of two messages over one connection: `one`, and then the password with what the server says to that.
+#[derive(Clone, Default)]
+struct TwoSteps {
+    begun: Arc<AtomicUsize>,
+}
+
+struct Steps(String);
+
+impl AuthenticationScheme for TwoSteps {
+    fn name(&self) -> &str {
+        "NTLM"
+    }
+
+    fn binds_to_connection(&self) -> bool {
+        true
+    }
+
+    fn begin(
+        &self,
+        _: &ProtectionSpace,
+        credential: Option<&Credential>,
+    ) -> Result<Box<dyn AuthenticationExchange>> {
+        self.begun.fetch_add(1, Ordering::SeqCst);
+        Ok(Box::new(Steps(credential.and_then(Credential::password).unwrap_or_default().to_owned())))
+    }
+}
+
+impl AuthenticationExchange for Steps {
+    fn respond(
+        &mut self,
+        challenge: Option<&str>,
+        request: &AuthenticatingRequest<'_>,
+    ) -> Result<AuthenticationStep> {
+        let message = match challenge {
+            None | Some("") => "NTLM one".to_owned(),
+            Some("refused") => return Ok(AuthenticationStep::GiveUp),
+            Some(nonce) => format!("NTLM {}-{nonce}", self.0),
+        };
+        Ok(AuthenticationStep::authorize(request, HeaderValue::try_from(message).expect("a value")))
+    }
+}
+
+fn asks(what: &str) -> Reply {
+    Reply::status(401).header("WWW-Authenticate", what).body("who are you?")
+}
+
+/// Lets in who has the password and answers on the connection that it was asked on.
+fn by_connection(request: &Received) -> Reply {
+    match request.header("authorization") {
+        Some("NTLM one") => asks(&format!("NTLM nonce{}", request.connection)),
+        Some(answer) if answer == format!("NTLM secret-nonce{}", request.connection) => Reply::ok("welcome"),
+        Some(_) => asks("NTLM refused"),
+        None => asks("NTLM"),
+    }
+}
+
+fn connections(server: &Server) -> Vec<usize> {
+    server.requests().iter().map(|request| request.connection).collect()
+}
+
+/// Some servers authenticate a connection and refuse what is asked for over it, both with 401.
+#[test]
+fn a_connection_that_was_refused_as_somebody_is_for_nobody_else() {
+    let server = Server::start(by_connection);
+    let session = Session::new(configuration_for(&server).authentication_scheme(TwoSteps::default()));
+    let request = Request::get(server.url("/")).credential(me("wrong", Persistence::None));
+    assert_eq!(session.data_task(request).wait().expect("a response").status(), 401);
+    assert_eq!(session.data_task(server.url("/")).wait().expect("a response").status(), 401);
+    assert_eq!(connections(&server), [0, 0, 0, 1]);
+}
+
+/// The answer to what a server said on one connection makes no sense on another one.
+#[test]
+fn a_connection_that_is_closed_between_two_messages_begins_them_anew() {
+    let count = AtomicUsize::new(0);
+    let server = Server::start(move |request| match count.fetch_add(1, Ordering::SeqCst) {
+        1 => by_connection(request).close(),
+        _ => by_connection(request),
+    });
+    let scheme = TwoSteps::default();
+    let session = Session::new(configuration_for(&server).authentication_scheme(scheme.clone()));
+    let request = Request::get(server.url("/")).credential(me("secret", Persistence::None));
+    assert_eq!(session.data_task(request).wait().expect("a response").status(), 200);
+    assert_eq!(connections(&server), [0, 0, 1, 1]);
+    assert_eq!(scheme.begun.load(Ordering::SeqCst), 2);
+
+    // Once, and then the next that the server offers.
+    let server = Server::start(|request| match request.header("authorization") {
+        Some(GOOD) => Reply::ok("welcome"),
+        _ => by_connection(request).header("WWW-Authenticate", "Basic realm=\"staff\"").close(),
+    });
+    let session = Session::new(configuration_for(&server).authentication_scheme(scheme));
+    let request = Request::get(server.url("/")).credential(me("secret", Persistence::None));
+    assert_eq!(session.data_task(request).wait().expect("a response").status(), 200);
+    assert!(server.requests().len() <= 6, "{}", server.requests().len());
+}
+
+/// A connection that is kept for the next message is for its server, wherever the task goes meanwhile.
+#[test]
+fn a_kept_connection_carries_nothing_for_other_servers() {
+    let elsewhere = Server::start(|_| Reply::ok("elsewhere"));
+    let to = elsewhere.url("/file");
+    let (held, seen) = (Gate::new(), Gate::new());
+    let (hold, see) = (held.clone(), seen.clone());
+    let here = Server::start(move |request| match request.header("authorization") {
+        Some("NTLM one") => {
+            see.open();
+            by_connection(request).then(Fault::Gate(hold.clone()))
+        }
+        _ if request.header("x-plain").is_some() => {
+            Reply::redirect(301, &to).header("Cache-Control", "max-age=1000")
+        }
+        _ => by_connection(request),
+    });
+    let session = Session::new(configuration_for(&here).authentication_scheme(TwoSteps::default()));
+    let request = Request::get(here.url("/")).credential(me("secret", Persistence::None));
+    let task = session.data_task(request);
+    task.resume();
+    assert!(seen.pass());
+    // Another task learns where the resource is by now.
+    let other = session.data_task(Request::get(here.url("/")).header("x-plain", "1"));
+    assert_eq!(other.wait().expect("a response").text().expect("text"), "elsewhere");
+    held.open();
+    assert_eq!(task.wait().expect("a response").text().expect("text"), "elsewhere");
+    assert!(here.requests().iter().all(|request| request.path() == "/"), "{:?}", here.requests());
+}
+
+/// Answers challenges by their realm, and notes them.
+#[derive(Clone)]
+struct Realms {
+    passwords: &'static [(&'static str, &'static str)],
+    persistence: Persistence,
+    asked: Arc<Mutex<Vec<Challenge>>>,
+}
+
+impl Realms {
+    fn new(passwords: &'static [(&'static str, &'static str)], persistence: Persistence) -> Self {
+        Realms { passwords, persistence, asked: Arc::default() }
+    }
+
+    fn session(&self, configuration: Configuration) -> Session {
+        Session::builder().configuration(configuration).delegate(self.clone()).build()
+    }
+
+    /// Realm, failures, and the user that is proposed.
+    fn asked(&self) -> Vec<(String, u32, Option<String>)> {
+        let asked = self.asked.lock().expect("no panic");
+        let short = |challenge: &Challenge| {
+            let proposed = challenge.proposed_credential().and_then(|credential| credential.password());
+            let realm = challenge.protection_space().realm().unwrap_or_default().to_owned();
+            (realm, challenge.previous_failure_count(), proposed.map(str::to_owned))
+        };
+        asked.iter().map(short).collect()
+    }
+}
+
+impl Delegate for Realms {
+    fn did_receive_challenge(&self, _: &TaskEvent<'_>, challenge: &Challenge) -> ChallengeDisposition {
+        self.asked.lock().expect("no panic").push(challenge.clone());
+        let realm = challenge.protection_space().realm();
+        match self.passwords.iter().find(|(known, _)| Some(*known) == realm) {
+            Some((_, password)) => ChallengeDisposition::UseCredential(Some(me(password, self.persistence))),
+            None => ChallengeDisposition::PerformDefaultHandling,
+        }
+    }
+}
+
+/// What is right for the paths above is no failure below, where another realm begins, nor wrong above from then on.
+#[test]
+fn a_realm_within_another_one_counts_for_itself() {
+    let server = Server::start(|request| {
+        let (realm, good) = match request.path().starts_with("/a/b/") {
+            true => ("inner", "Basic bWU6b3RoZXI="),
+            false => ("outer", GOOD),
+        };
+        match request.header("authorization") {
+            Some(answer) if answer == good => Reply::ok("welcome"),
+            _ => asks(&format!("Basic realm=\"{realm}\"")),
+        }
+    });
+    let realms = Realms::new(&[("outer", "secret"), ("inner", "other")], Persistence::ForSession);
+    let session = realms.session(configuration_for(&server));
+    let get = |path: &str| session.data_task(server.url(path)).wait().expect("a response").status();
+    for path in ["/a/x", "/a/b/x", "/a/y", "/a/b/y"] {
+        assert_eq!(get(path), 200, "{path}");
+    }
+    assert_eq!(realms.asked(), [("outer".into(), 0, None), ("inner".into(), 0, None)]);
+    assert_eq!(server.requests().len(), 6, "each is asked about once");
+}
+
+/// Resume data have no credentials: who goes on with an upload is asked for them by the upload resource.
+#[test]
+fn an_upload_resource_that_wants_to_know_who_we_are_is_told() {
+    let content = support::pattern(3_000_000);
+    for password in ["secret", "wrong"] {
+        let resumable = Resumable::new().then(Mishap::CutAfter(500_000));
+        let upload = resumable.handler();
+        let server = Server::start(move |request| match request.header("authorization") {
+            Some(GOOD) => upload(request),
+            _ if request.path() == "/" => upload(request),
+            _ => who_are_you(),
+        });
+        let realms = match password {
+            "secret" => Realms::new(&[("staff", "secret")], Persistence::None),
+            _ => Realms::new(&[], Persistence::None),
+        };
+        let session = realms.session(configuration_for(&server));
+        let request = Request::put(server.url("/")).resumable_upload(true);
+        let result = session.upload_task(request, content.clone()).wait();
+        assert_eq!(realms.asked(), [("staff".to_owned(), 0, None)], "{password}");
+        if password == "secret" {
+            assert_eq!(result.expect("a response").status(), 200);
+            assert_eq!(resumable.uploads()[0].content, content);
+        } else {
+            result.expect_err("nobody says who we are");
+        }
+        assert!(resumable.violations().is_empty(), "{:?}", resumable.violations());
+    }
+}
+
+/// A request with a credential of its own is that user's, whoever was there before.
+#[test]
+fn a_request_that_is_one_users_does_not_go_out_as_another_one() {
+    let server = Server::start(|request| match request.header("authorization") {
+        Some(GOOD) => Reply::ok("me"),
+        Some("Basic eW91Om90aGVy") => Reply::ok("you"),
+        _ => who_are_you(),
+    });
+    let session = Session::new(configuration_for(&server));
+    let you = Credential::new("you", "other", Persistence::ForSession);
+    let users = [me("secret", Persistence::ForSession), you];
+    for (user, name) in users.iter().cycle().zip(["me", "you", "me", "you"]) {
+        let request = Request::get(server.url("/")).credential(user.clone());
+        assert_eq!(session.data_task(request).wait().expect("a response").text().expect("text"), name);
+    }
+    // Who says nothing is the last one, and who says the same is not asked.
+    let before = server.requests().len();
+    assert_eq!(session.data_task(server.url("/")).wait().expect("a response").text().expect("text"), "you");
+    let request =
+        Request::get(server.url("/")).credential(users[1].clone().with_persistence(Persistence::None));
+    assert_eq!(session.data_task(request).wait().expect("a response").text().expect("text"), "you");
+    assert_eq!(server.requests().len(), before + 2);
+
+    // So it is with the one that a configuration names.
+    let storage = CredentialStorage::in_memory();
+    let session = Session::new(configuration_for(&server).credential_storage(storage.clone()));
+    let request = Request::get(server.url("/")).credential(users[1].clone());
+    assert_eq!(session.data_task(request).wait().expect("a response").text().expect("text"), "you");
+    let directory = Directory::new();
+    std::fs::write(directory.join("netrc"), "default login me password secret").expect("written");
+    let configuration = configuration_for(&server).netrc(directory.join("netrc"));
+    let session = Session::new(configuration.credential_storage(storage));
+    assert_eq!(session.data_task(server.url("/")).wait().expect("a response").text().expect("text"), "me");
+}
+
+/// A 401 is about who has asked: nobody else is told the same from the cache.
+#[test]
+fn a_401_is_not_stored() {
+    let server = Server::start(|request| match request.header("authorization") {
+        Some(GOOD) => Reply::ok("welcome"),
+        _ => who_are_you().header("Cache-Control", "max-age=1000"),
+    });
+    let session = Session::new(configuration_for(&server));
+    assert_eq!(session.data_task(server.url("/")).wait().expect("a response").status(), 401);
+    let request = Request::get(server.url("/")).credential(me("secret", Persistence::None));
+    assert_eq!(session.data_task(request).wait().expect("a response").status(), 200);
+}
+
+/// What a server says beside its challenge is of no interest, and so is that it breaks off.
+#[test]
+fn a_challenge_whose_body_breaks_off_is_one() {
+    for fault in [Fault::CloseAfter(3), Fault::ResetAfter(3)] {
+        let count = AtomicUsize::new(0);
+        let server = Server::start(move |request| match count.fetch_add(1, Ordering::SeqCst) {
+            0 => by_connection(request).then(fault.clone()),
+            _ => by_connection(request),
+        });
+        let session = Session::new(configuration_for(&server).authentication_scheme(TwoSteps::default()));
+        let request = Request::get(server.url("/")).credential(me("secret", Persistence::None));
+        assert_eq!(session.data_task(request).wait().expect("a response").status(), 200);
+        assert_eq!(connections(&server), [0, 1, 1]);
+    }
+}
+
+/// However many tasks meet the first challenge together, and whatever becomes of them meanwhile: each ends, and each
+/// as it has to.
+#[test]
+fn many_tasks_at_the_first_challenge() {
+    for queue in [
+        DelegateQueue::serial(),
+        DelegateQueue::inline(),
+        DelegateQueue::from_fn(|run| drop(std::thread::spawn(run))),
+    ] {
+        let server = Server::start(|request| match request.header("authorization") {
+            Some(GOOD) => Reply::ok(request.text()),
+            _ => who_are_you(),
+        });
+        let realms = Realms::new(&[("staff", "secret")], Persistence::ForSession);
+        let builder = Session::builder().configuration(configuration_for(&server)).delegate(realms.clone());
+        let session = builder.delegate_queue(queue).build();
+        let tasks: Vec<_> = (0..200)
+            .map(|number| session.data_task(Request::put(server.url("/")).body(number.to_string())))
+            .collect();
+        tasks.iter().for_each(DataTask::resume);
+        for (number, task) in tasks.iter().enumerate() {
+            match number % 4 {
+                1 => task.cancel(),
+                2 => task.suspend(),
+                _ => {}
+            }
+        }
+        tasks.iter().skip(2).step_by(4).for_each(DataTask::resume);
+        for (number, task) in tasks.iter().enumerate() {
+            match task.wait() {
+                Ok(response) => {
+                    assert_eq!(response.status(), 200);
+                    assert_eq!(response.text().expect("text"), number.to_string());
+                }
+                Err(error) => assert!(number % 4 == 1 && error.is_cancelled(), "{number}: {error}"),
+            }
+        }
+        assert!(realms.asked().iter().all(|(_, failures, _)| *failures == 0));
+        // The connections serve those who come later.
+        assert_eq!(session.data_task(server.url("/")).wait().expect("a response").status(), 200);
+        session.invalidate_and_cancel();
+    }
+}
+
+/// A session that ends while its delegate is asked ends.
+#[test]
+fn a_session_can_end_while_it_is_asked_who_it_is() {
+    let server = Server::start(|_| who_are_you());
+    let queue = DelegateQueue::manual();
+    let realms = Realms::new(&[("staff", "secret")], Persistence::ForSession);
+    let builder = Session::builder().configuration(configuration_for(&server)).delegate(realms.clone());
+    let session = builder.delegate_queue(queue.clone()).build();
+    let tasks: Vec<_> = (0..20).map(|_| session.data_task(server.url("/"))).collect();
+    tasks.iter().for_each(DataTask::resume);
+    server.wait_for_requests(6, PATIENCE);
+    session.invalidate_and_cancel();
+    while tasks.iter().any(|task| task.metrics().is_none()) {
+        queue.run_next(PATIENCE);
+    }
+    for task in &tasks {
+        assert!(task.wait().expect_err("cancelled").is_cancelled());
+    }
+    assert!(realms.asked().is_empty(), "nobody is asked for those who are gone");
+    server.wait_for_open_connections(0, PATIENCE);
+}
+
+/// Sends each redirect on with a credential for where it leads.
+struct Introducing(Credential);
+
+impl Delegate for Introducing {
+    fn will_redirect(&self, _: &TaskEvent<'_>, _: &ResponseHead, request: Request) -> RedirectDecision {
+        match request.get_url().is_some_and(|url| url.path() == "/introduced") {
+            true => RedirectDecision::Follow(request.credential(self.0.clone())),
+            false => RedirectDecision::Follow(request),
+        }
+    }
+}
+
+/// What a delegate gives a redirect along is for where that leads, and not for where the task began.
+#[test]
+fn a_credential_that_a_delegate_adds_is_for_where_the_redirect_leads() {
+    let back = Arc::new(Mutex::new(String::new()));
+    let to = Arc::clone(&back);
+    let elsewhere = Server::start(move |request| match request.header("authorization") {
+        Some("Basic eW91Om90aGVy") => Reply::redirect(302, &to.lock().expect("no panic")),
+        _ => who_are_you(),
+    });
+    let to = elsewhere.url("/introduced");
+    let here = Server::start(move |request| match request.path() {
+        "/" => Reply::redirect(302, &to),
+        _ => who_are_you(),
+    });
+    *back.lock().expect("no panic") = here.url("/back");
+    let delegate = Introducing(Credential::new("you", "other", Persistence::None));
+    let session = Session::builder().configuration(configuration_for(&here)).delegate(delegate).build();
+    let response = session.data_task(here.url("/")).wait().expect("a response");
+    assert_eq!((response.status().as_u16(), response.url().path()), (401, "/back"));
+    assert_eq!(told(&elsewhere).len(), 1);
+    assert!(told(&here).is_empty());
 }

@@ -310,9 +310,9 @@ impl State {
 }
 
 impl Permit {
-    /// Puts the connection back for the next one, if it may be kept.
+    /// Puts the connection back for the next one, if it may be kept and is nobody's.
     pub(crate) fn put_back(mut self, mut connection: Box<Connection>, now: Instant) {
-        let reusable = connection.is_reusable();
+        let reusable = !connection.is_personal && connection.is_reusable();
         connection.release_buffers();
         connection.exchanges += 1;
         if let Some(origin) = self.origin.take() {

@@ -162,6 +162,9 @@ pub(crate) struct Connection {
     drained: bool,
     /// The server is trusted in spite of what is wrong with its certificate.
     exception: Option<Exception>,
+    /// It was authenticated as somebody, or that was tried: what the server makes of further requests
+    /// depends on that, so it is for nobody else.
+    pub(crate) is_personal: bool,
     /// How many exchanges it has carried.
     pub(crate) exchanges: u32,
     /// In the middle of a request or of the body of a response. A connection that ends there is reset:
@@ -196,6 +199,7 @@ impl Connection {
             info,
             drained: true,
             exception: None,
+            is_personal: false,
             exchanges: 0,
             midway: false,
         }

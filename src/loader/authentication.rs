@@ -52,14 +52,28 @@ pub(super) struct Authentication {
     /// What the server would take instead of the one that was tried last.
     offers: VecDeque<Offered>,
     rounds: u32,
-    /// The connection that the request has to go over.
-    pub(super) bound: Option<(Box<Connection>, Permit)>,
+    /// The connection that the request has to go over, and to which origin it leads.
+    bound: Option<(String, Box<Connection>, Permit)>,
+    /// A connection was lost in the midst of an exchange of messages, which was begun anew.
+    begun_anew: bool,
 }
 
 impl Authentication {
     fn refused(&self, space: &ProtectionSpace) -> impl Iterator<Item = Option<&Credential>> {
         let of_space = self.refused.iter().filter(move |(refused, _)| refused == space);
         of_space.map(|(_, credential)| credential.as_ref())
+    }
+
+    /// There is a message to send, and the connection that it was for is gone. The first message is as good on
+    /// another one. After that the exchange begins anew, once: a server that never keeps its connections does
+    /// not get to the end of any.
+    fn lose_connection(&mut self) {
+        let Some(attempt) = self.attempt.as_mut().filter(|attempt| attempt.is_sent()) else { return };
+        if std::mem::replace(&mut self.begun_anew, true) {
+            self.left.extend(self.attempt.take().map(|attempt| attempt.space));
+        } else {
+            attempt.restart();
+        }
     }
 }
 
@@ -90,13 +104,13 @@ impl Loader {
             .collect();
         let attempt = self.authentication.as_mut().and_then(|state| state.attempt.take());
         if offers.is_empty() {
-            return self.begin_response(incoming, head, core);
+            return self.not_authorized(incoming, head, core);
         }
         let state = self.authentication.get_or_insert_default();
         state.rounds += 1;
         if state.rounds > MOST_ROUNDS {
             log::warn!("task {}: {MOST_ROUNDS} answers to challenges were not enough", core.id);
-            return self.begin_response(incoming, head, core);
+            return self.not_authorized(incoming, head, core);
         }
         if let Some(attempt) = attempt.filter(Attempt::is_sent) {
             if let Some(attempt) = self.go_on(attempt, &offers, core)? {
@@ -117,8 +131,18 @@ impl Loader {
         core: &Arc<TaskCore>,
     ) -> Result<Option<Attempt>> {
         let method = attempt.space.authentication_method().clone();
+        let is_alike = |offer: &&Offered| *offer.space.authentication_method() == method;
+        if attempt.is_known()
+            && offers.iter().any(|offer| is_alike(&offer))
+            && offers.iter().all(|offer| offer.space != attempt.space)
+        {
+            // It was sent on the guess that it is right for here too. This is another space, and says
+            // nothing of the one it is for.
+            log::debug!("task {}: what was sent unasked is for another realm", core.id);
+            return Ok(None);
+        }
         let mut asked_again = false;
-        for offer in offers.iter().filter(|offer| *offer.space.authentication_method() == method) {
+        for offer in offers.iter().filter(is_alike) {
             if self.answer_again(&mut attempt, &offer.offer, core)? {
                 return Ok(Some(attempt));
             }
@@ -176,7 +200,7 @@ impl Loader {
         }
         // The event that showed it may be about to let go of it.
         let head = Arc::try_unwrap(head).unwrap_or_else(|shared| copied(&shared));
-        self.begin_response(incoming, head, core)
+        self.not_authorized(incoming, head, core)
     }
 
     /// The delegate has been asked.
@@ -286,7 +310,15 @@ impl Loader {
             if core.is_settled() {
                 return Err(Error::cancelled());
             }
-            match received? {
+            let received = match received {
+                Ok(received) => received,
+                // The challenge is there, and what is wrong with its body harms nobody but the connection.
+                Err(error) => {
+                    log::debug!("task {}: receiving the challenge: {error}", core.id);
+                    return self.keep(incoming, core);
+                }
+            };
+            match received {
                 http1::Body::Piece => {
                     self.clock.touch();
                     incoming.take(incoming.piece().len());
@@ -320,12 +352,37 @@ impl Loader {
             Incoming::Http1(exchange) => exchange.into_connection(),
             Incoming::Local(_) => None,
         };
-        // Without it the exchange of messages begins anew, over whichever connection there is.
-        if kept.is_none() {
-            log::debug!("task {}: the server did not keep the connection that it authenticates", core.id);
+        let origin = self.with_origin(core, str::to_owned)?;
+        let state = self.authentication.get_or_insert_default();
+        match kept {
+            Some((connection, permit)) => state.bound = Some((origin, connection, permit)),
+            None => {
+                log::debug!("task {}: the server did not keep the connection that it authenticates", core.id);
+                state.lose_connection();
+            }
         }
-        self.authentication.get_or_insert_default().bound = kept;
         Ok(Flow::Go(Step::Prepare))
+    }
+
+    /// The connection that was kept for the request. None if the request goes elsewhere by now: a cached
+    /// redirect may have led it there, or a host that is reached by https only from now on.
+    pub(super) fn bound_connection(
+        &mut self,
+        core: &Arc<TaskCore>,
+    ) -> Result<Option<(Box<Connection>, Permit)>> {
+        let Some((origin, connection, permit)) =
+            self.authentication.as_mut().and_then(|state| state.bound.take())
+        else {
+            return Ok(None);
+        };
+        let is_there = self.with_origin(core, |wanted| *wanted == origin)?;
+        Ok(is_there.then_some((connection, permit)))
+    }
+
+    /// Whether the request that is about to be sent authenticates its connection.
+    pub(super) fn is_bound(&self) -> bool {
+        let attempt = self.authentication.as_ref().and_then(|state| state.attempt.as_ref());
+        attempt.is_some_and(|attempt| attempt.is_sent() && attempt.is_bound())
     }
 
     /// The server let the request pass: what it went out with is remembered. False if its connection may

@@ -60,9 +60,20 @@ impl Attempt {
         self.sent
     }
 
+    pub(super) fn is_known(&self) -> bool {
+        self.known
+    }
+
     /// Whether all of its messages have to go over one connection.
     pub(super) fn is_bound(&self) -> bool {
         matches!(&self.means, Means::Scheme { scheme, .. } if scheme.binds_to_connection())
+    }
+
+    /// Its next message is of no use.
+    pub(super) fn restart(&mut self) {
+        if let Means::Scheme { next, .. } = &mut self.means {
+            *next = None;
+        }
     }
 
     /// See [`Loader::user`].
@@ -133,7 +144,13 @@ impl Loader {
         // Who has a redirect lose its credentials does not want them back unasked.
         let may_know = self.redirects == 0 || !core.context.configuration.strip_authorization_on_redirect;
         let credentials = core.context.stores()?.credentials.as_ref().filter(|_| may_know);
-        if let Some(proven) = credentials.and_then(|store| store.unasked(url)) {
+        let proven = credentials.and_then(|store| store.unasked(url));
+        // Who is to be somebody else here is not taken for the one who was here last.
+        let is_wanted = |proven: &Arc<unasked::Proven>| match self.named_credentials(url, core).next() {
+            Some(named) => is_same(&named, &proven.credential),
+            None => true,
+        };
+        if let Some(proven) = proven.filter(is_wanted) {
             let means = match &proven.means {
                 unasked::Means::Value(value) => Means::Value(value.clone()),
                 unasked::Means::Digest(session) => {
@@ -360,17 +377,36 @@ impl Loader {
         if let Some((user, password)) = credentials_for(url, &core.context.configuration) {
             known.push(Credential::new(user, password, Persistence::None));
         }
-        if let Some(credential) =
-            request.credential.as_ref().filter(|_| keeps_credential(&core.original, url))
-        {
-            known.push(credential.clone());
-        }
-        known.extend(netrc_credential(url, &core.context.configuration));
+        known.extend(self.named_credentials(url, core));
         if let Some(store) = &core.context.stores()?.credentials {
             known.extend(store.default_credential(space));
         }
         known.retain(|credential| fits(credential, space.authentication_method()));
         Ok(known)
+    }
+
+    /// The URL that the credential of the request is for.
+    pub(super) fn credential_url<'a>(&'a self, core: &'a TaskCore) -> Option<&'a Url> {
+        self.credential_url.as_ref().or(core.original.get_url())
+    }
+
+    /// A delegate sends the task on with another request. A credential that it adds is for where that goes.
+    pub(super) fn note_credential(&mut self, request: &Request, core: &TaskCore) {
+        if request.credential.is_some() && request.credential != self.request(core).credential {
+            self.credential_url = request.get_url().cloned();
+        }
+    }
+
+    /// Those that request and configuration have for a URL.
+    fn named_credentials<'a>(
+        &'a self,
+        url: &'a Url,
+        core: &'a TaskCore,
+    ) -> impl Iterator<Item = Credential> + use<'a> {
+        let own =
+            self.request(core).credential.iter().filter(|_| is_still_for(self.credential_url(core), url));
+        let netrc = || netrc_credential(url, &core.context.configuration);
+        own.cloned().chain(std::iter::once_with(netrc).flatten())
     }
 
     /// What was accepted is kept, as long as the credential says.
@@ -420,6 +456,15 @@ impl Offered {
         }
         Offered { space, offer, scheme }
     }
+}
+
+/// Whether two credentials show the same, however long they are kept.
+fn is_same(one: &Credential, other: &Credential) -> bool {
+    let shown = |credential: &Credential| {
+        let parts = [credential.user(), credential.password(), credential.bearer_token()];
+        parts.map(|part| part.map(str::to_owned))
+    };
+    shown(one) == shown(other)
 }
 
 /// Whether a credential is of use for a method.
@@ -488,15 +533,15 @@ fn is_origin_of(space: &ProtectionSpace, url: &Url) -> bool {
         && Some(space.port()) == url.port_or_known_default()
 }
 
-/// Whether a request may have the credential still that it was made with, after all that led to the URL.
-fn keeps_credential(original: &Request, url: &Url) -> bool {
-    original.check().is_ok_and(|original| same_origin(original, url) || is_upgrade(original, url))
+/// Whether the credential of a request, which is for one URL, is for another one too that the request has come to.
+fn is_still_for(from: Option<&Url>, url: &Url) -> bool {
+    from.is_some_and(|from| same_origin(from, url) || is_upgrade(from, url))
 }
 
-/// The request that a task has come to, for a task of its own. Where that begins says nothing of whom the
-/// credential is for, so what has been led elsewhere goes without.
-pub(super) fn for_another_task(mut request: Request, original: &Request) -> Request {
-    if !request.check().is_ok_and(|url| keeps_credential(original, url)) {
+/// The request that a task has come to, for a task of its own, with the URL that its credential is for. Where that
+/// one begins does not say it, so what has been led elsewhere goes without.
+pub(super) fn for_another_task(mut request: Request, from: Option<&Url>) -> Request {
+    if !request.check().is_ok_and(|url| is_still_for(from, url)) {
         request.credential = None;
     }
     request

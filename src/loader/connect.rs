@@ -23,8 +23,7 @@ use std::time::Instant;
 impl Loader {
     pub(super) fn acquire(&mut self, ticket: Option<Ticket>, core: &Arc<TaskCore>) -> Result<Flow> {
         self.uninterruptible(core);
-        if let Some((connection, permit)) = self.authentication.as_mut().and_then(|state| state.bound.take())
-        {
+        if let Some((connection, permit)) = self.bound_connection(core)? {
             if let Some(transaction) = self.measure() {
                 transaction.is_reused_connection = true;
             }
@@ -201,7 +200,7 @@ impl Loader {
 
     fn begin_exchange(
         &mut self,
-        connection: Box<Connection>,
+        mut connection: Box<Connection>,
         permit: Permit,
         core: &Arc<TaskCore>,
     ) -> Result<Flow> {
@@ -211,6 +210,7 @@ impl Loader {
         }
         let body = self.open_body(core)?;
         let (head, persistent) = self.encode(core, &body)?;
+        connection.is_personal |= self.is_bound();
         self.begin_sending(body.len(), core)?;
         let ConnectionInfo { local, remote, tls_version, tls_cipher_suite, tls_resumed } = *connection.info();
         if let Some(transaction) = self.measure() {

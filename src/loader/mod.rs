@@ -64,6 +64,7 @@ use receiving::Receiving;
 use resumable::Uploading;
 use segments::Segment;
 use std::time::Instant;
+use url::Url;
 
 /// See the module's documentation.
 pub(crate) struct Loader {
@@ -87,6 +88,8 @@ pub(crate) struct Loader {
     upload: Option<Box<Uploading>>,
     /// Who the task is to the servers that ask.
     authentication: Option<Box<Authentication>>,
+    /// What the credential of the request is for, if a delegate has added it on the way.
+    credential_url: Option<Url>,
     /// The part of a download that its connection brings, if there are several.
     segment: Option<Box<Segment>>,
     /// Until the connection is there.
@@ -192,6 +195,7 @@ impl Loader {
             caching: Caching::default(),
             upload: None,
             authentication: None,
+            credential_url: None,
             segment: None,
             #[cfg(feature = "tls")]
             decided: None,

@@ -167,6 +167,7 @@ impl Loader {
         if core.context.configuration.strip_authorization_on_redirect {
             self.forget_attempt();
         }
+        self.note_credential(&request, core);
         core.set_current(request.clone());
         self.request = Some(request);
         self.retries.begin_anew();

@@ -205,7 +205,7 @@ impl Loader {
     /// The final response to one of the requests.
     pub(super) fn upload_answered(
         &mut self,
-        mut exchange: Box<Exchange>,
+        exchange: Box<Exchange>,
         head: ResponseHead,
         core: &Arc<TaskCore>,
     ) -> Result<Flow> {
@@ -218,6 +218,38 @@ impl Loader {
             self.leave(Incoming::Http1(exchange), core);
             return Err(reason);
         }
+        if head.status == StatusCode::UNAUTHORIZED && !matches!(upload.stage, Stage::Creation) {
+            return self.unauthorized(Incoming::Http1(exchange), head, core);
+        }
+        self.upload_concluded(exchange, head, core)
+    }
+
+    /// Nobody knows who we are to be for a server that wants to know: its 401 is what it answers.
+    pub(super) fn not_authorized(
+        &mut self,
+        incoming: Incoming,
+        head: ResponseHead,
+        core: &Arc<TaskCore>,
+    ) -> Result<Flow> {
+        let is_of_resource = |upload: &Uploading| !matches!(upload.stage, Stage::Creation);
+        match incoming {
+            Incoming::Http1(exchange) if self.upload.as_deref().is_some_and(is_of_resource) => {
+                self.upload_concluded(exchange, head, core)
+            }
+            incoming => self.begin_response(incoming, head, core),
+        }
+    }
+
+    /// What follows from a response, which is the one to a request of the upload.
+    fn upload_concluded(
+        &mut self,
+        mut exchange: Box<Exchange>,
+        head: ResponseHead,
+        core: &Arc<TaskCore>,
+    ) -> Result<Flow> {
+        let Some(upload) = self.upload.as_mut() else {
+            return self.redirect_or_deliver(Incoming::Http1(exchange), head, core);
+        };
         let next = match upload.machine.as_mut() {
             Some(machine) => machine.handle_response(head.status, head.headers()),
             None => Next::Deliver,

@@ -297,7 +297,7 @@ impl Segments {
                 state.alive += 1;
             }
             // The policy is the parent's, which looks after those who fail.
-            let request = for_another_task(core.current_request(), &core.original);
+            let request = for_another_task(core.current_request(), core.original.get_url());
             let request = request.retry(RetryPolicy::none());
             core.begin_child(request, Box::new(Loader::of_segment(Arc::clone(self))));
         }

@@ -22,7 +22,7 @@ impl Loader {
             return;
         }
         let refreshing = Refreshing { context: Arc::clone(context), key: key.to_owned() };
-        let request = for_another_task(self.request(core).clone(), &core.original);
+        let request = for_another_task(self.request(core).clone(), self.credential_url(core));
         let request = request.cache_policy(CachePolicy::ReloadRevalidating);
         let loader = Loader {
             caching: Caching { _refreshing: Some(refreshing), ..Caching::default() },
