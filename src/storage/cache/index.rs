@@ -164,6 +164,11 @@ impl Index {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn entries(&self) -> usize {
+        self.entries
+    }
+
     pub(super) fn memory_used(&self) -> u64 {
         self.memory.used
     }
