@@ -15,13 +15,14 @@ use crate::proto::auth::digest::hash::client_nonce;
 use crate::proto::auth::digest::{DigestChallenge, DigestSession, Proof};
 use crate::proto::auth::offers::{Offer, Scheme};
 use crate::proto::auth::{basic, bearer};
+use crate::proto::caching::USER;
 use crate::proto::redirect::same_origin;
 use crate::request::Request;
 use crate::storage::credentials::unasked;
 use crate::sync::Arc;
 use crate::task::core::TaskCore;
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use url::{Position, Url};
 
 /// What a request goes out with, and for whom.
@@ -76,17 +77,18 @@ impl Attempt {
         }
     }
 
-    /// See [`Loader::user`].
-    fn user(&self) -> Result<HeaderValue> {
-        match (&self.credential, &self.means) {
-            (Some(credential), _) => shown(credential),
-            (None, Means::Value(value)) => Ok(value.clone()),
-            (None, Means::Digest { .. }) => Ok(HeaderValue::from_static("Digest")),
+    /// See [`Loader::user`]. `proven`: the credential is right, or will be when that is of use.
+    fn user(&self, proven: bool) -> Result<(HeaderName, HeaderValue)> {
+        let value = match (&self.credential, &self.means) {
+            (Some(credential), _) => return shown(credential, proven),
+            (None, Means::Value(value)) => value.clone(),
+            (None, Means::Digest { .. }) => HeaderValue::from_static("Digest"),
             // The header's value has no characters that it may not have, or nobody could ask for the scheme.
             (None, Means::Scheme { scheme, .. }) => {
-                Ok(HeaderValue::from_str(scheme.name()).unwrap_or(HeaderValue::from_static("-")))
+                HeaderValue::from_str(scheme.name()).unwrap_or(HeaderValue::from_static("-"))
             }
-        }
+        };
+        Ok((AUTHORIZATION, value))
     }
 
     /// Whether a request to this URL may have it.
@@ -167,26 +169,28 @@ impl Loader {
 
     /// Whom the next request would say it is from, if the loader adds that: by a header that is the same for
     /// the same user, whatever the request really goes out with. What a scheme signs is not known before.
-    pub(super) fn user(&self, core: &TaskCore) -> Result<Option<HeaderValue>> {
+    pub(super) fn user(&self, core: &TaskCore) -> Result<Option<(HeaderName, HeaderValue)>> {
         let request = self.request(core);
         let url = request.check()?;
         if let Some(attempt) = self.attempt_under_way().filter(|attempt| attempt.is_for(url)) {
-            return attempt.user().map(Some);
+            return attempt.user(attempt.known).map(Some);
         }
         if request.get_headers().contains_key(AUTHORIZATION) {
             return Ok(None);
         }
         if let Some((user, password)) = credentials_for(url, &core.context.configuration) {
-            return basic::authorization(&user, &password).map(Some);
+            return Ok(Some((AUTHORIZATION, basic::authorization(&user, &password)?)));
         }
         let may_know = self.redirects == 0 || !core.context.configuration.strip_authorization_on_redirect;
         let credentials = core.context.stores()?.credentials.as_ref().filter(|_| may_know);
-        credentials.and_then(|store| store.unasked(url)).map(|proven| shown(&proven.credential)).transpose()
+        let proven = credentials.and_then(|store| store.unasked(url));
+        proven.map(|proven| shown(&proven.credential, true)).transpose()
     }
 
     /// The same, of the request that is about to be sent.
-    pub(super) fn user_sent(&self) -> Result<Option<HeaderValue>> {
-        self.attempt_under_way().filter(|attempt| attempt.is_sent()).map(Attempt::user).transpose()
+    pub(super) fn user_sent(&self) -> Result<Option<(HeaderName, HeaderValue)>> {
+        let attempt = self.attempt_under_way().filter(|attempt| attempt.is_sent());
+        attempt.map(|attempt| attempt.user(true)).transpose()
     }
 
     fn attempt_under_way(&self) -> Option<&Attempt> {
@@ -502,14 +506,20 @@ fn netrc_credential(url: &Url, configuration: &Configuration) -> Option<Credenti
     configuration.get_netrc()?.credential(url.host_str()?, user.as_deref())
 }
 
-/// What a credential would be shown as by the plainest means.
-fn shown(credential: &Credential) -> Result<HeaderValue> {
-    match (credential.user(), credential.password(), credential.bearer_token()) {
-        (_, _, Some(token)) => bearer::authorization(token),
-        (user, password, None) => {
-            basic::authorization(user.unwrap_or_default(), password.unwrap_or_default())
-        }
+/// What a credential would be shown as by the plainest means. One that is in a file, and is right, is known by
+/// the name of its user, which may be in another file.
+fn shown(credential: &Credential, proven: bool) -> Result<(HeaderName, HeaderValue)> {
+    let user = credential.user().unwrap_or_default();
+    if let (true, Persistence::Permanent, Ok(name)) =
+        (proven && !user.is_empty(), credential.persistence(), HeaderValue::from_bytes(user.as_bytes()))
+    {
+        return Ok((USER, name));
     }
+    let value = match credential.bearer_token() {
+        Some(token) => bearer::authorization(token)?,
+        None => basic::authorization(user, credential.password().unwrap_or_default())?,
+    };
+    Ok((AUTHORIZATION, value))
 }
 
 /// The header that the URL of a request stands for, if it has none of its own.

@@ -105,8 +105,8 @@ impl Loader {
         let request = self.request(core);
         let (key, has_body) = (url_key(request.check()?), !request.get_body().is_absent());
         let mut headers = presented(self.headers(core, None)?.as_ref(), core);
-        if let Some(user) = self.user(core)? {
-            crate::header::insert(&mut headers, AUTHORIZATION, user)?;
+        if let Some((name, user)) = self.user(core)? {
+            crate::header::insert(&mut headers, name, user)?;
         }
         let presented =
             Presented { method: request.get_method(), url: request.check()?, headers: &headers, has_body };
@@ -200,8 +200,10 @@ impl Loader {
     pub(super) fn cache_sends(&self, headers: &HeaderMap, core: &TaskCore) -> Result<Option<HeaderMap>> {
         let Some(asking) = &self.caching.asking else { return Ok(None) };
         let mut sent = presented(headers, core);
-        if let Some(user) = self.user_sent()? {
-            crate::header::insert(&mut sent, AUTHORIZATION, user)?;
+        if let Some((name, user)) = self.user_sent()? {
+            // The user's own is not sent then.
+            sent.remove(AUTHORIZATION);
+            crate::header::insert(&mut sent, name, user)?;
         }
         Ok((sent != asking.headers).then_some(sent))
     }

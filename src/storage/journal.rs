@@ -115,7 +115,14 @@ impl Journal {
                     turn.begin(Some(file));
                     matches!(journal.look(&mut turn), Ok(Found::Good)) && turn.read > 0
                 }
-                None => false,
+                None => {
+                    // Only what was there is made again.
+                    let directory = journal.path.parent().unwrap_or(&journal.path);
+                    fs::metadata(directory).map_err(|error| {
+                        Error::file(ErrorKind::CannotCreateFile, "making", &journal.path, error)
+                    })?;
+                    false
+                }
             };
             if !good {
                 journal.with_lock(&mut turn, PATIENCE, |_, _| Ok(()))?;

@@ -30,7 +30,7 @@ pub(crate) use status::Detail;
 pub use status::{CacheStatus, ForwardReason};
 pub(crate) use storing::{Received, invalidated, to_store};
 pub(crate) use updating::{By304, ByHead, by_304, by_head};
-pub(crate) use vary::{matches as is_selected, selecting, value};
+pub(crate) use vary::{USER, matches as is_selected, selecting, value};
 
 #[cfg(test)]
 mod tests;

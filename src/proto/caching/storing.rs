@@ -9,7 +9,7 @@ use super::stored::{Selecting, Stored};
 use super::vary;
 use crate::proto::date::to_imf_fixdate;
 use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LOCATION, DATE, EXPIRES, HeaderMap, HeaderName, HeaderValue, LOCATION,
+    CONNECTION, CONTENT_LOCATION, DATE, EXPIRES, HeaderMap, HeaderName, HeaderValue, LOCATION,
     PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{Method, StatusCode, Version};
@@ -126,10 +126,12 @@ pub(super) fn selecting(
     request: &HeaderMap,
 ) -> Option<Vec<Selecting>> {
     let mut selecting = vary::selecting(status, response, request)?;
-    let name = AUTHORIZATION.as_str();
-    if request.contains_key(AUTHORIZATION) && selecting.iter().all(|field| field.name != name) {
-        selecting.push(Selecting { name: name.to_owned(), value: vary::value(&AUTHORIZATION, request) });
-        selecting.sort();
+    for name in &vary::OF_USER {
+        if request.contains_key(name) && selecting.iter().all(|field| field.name != name.as_str()) {
+            let value = vary::value(name, request);
+            selecting.push(Selecting { name: name.as_str().to_owned(), value });
+            selecting.sort();
+        }
     }
     Some(selecting)
 }

@@ -6,6 +6,13 @@ use super::stored::{Selecting, Stored};
 use http::header::{ACCEPT_LANGUAGE, AUTHORIZATION, HeaderMap, RANGE, VARY};
 use http::{HeaderName, StatusCode};
 
+/// A user whose credentials are kept, by name: among the headers of a request that the cache looks at, and
+/// never sent.
+pub(crate) const USER: HeaderName = HeaderName::from_static("urlsession-user");
+
+/// What a request says about who sends it.
+pub(super) static OF_USER: [HeaderName; 2] = [AUTHORIZATION, USER];
+
 /// The most fields a response may be selected by. One that names more is not stored.
 const MAX_FIELDS: usize = 64;
 
@@ -43,10 +50,8 @@ pub(crate) fn selecting(
 pub(crate) fn matches(stored: &Stored, request: &HeaderMap) -> bool {
     // What was answered to nobody in particular is for somebody only if it says so.
     let is_selected = |name: &str| stored.selecting.iter().any(|field| field.name == name);
-    if request.contains_key(AUTHORIZATION)
-        && !is_selected(AUTHORIZATION.as_str())
-        && !ResponseDirectives::of(&stored.headers).public
-    {
+    let is_unknown = OF_USER.iter().any(|name| request.contains_key(name) && !is_selected(name.as_str()));
+    if is_unknown && !ResponseDirectives::of(&stored.headers).public {
         return false;
     }
     stored.selecting.iter().all(|field| {

@@ -85,7 +85,10 @@ pub(super) type Removed = Vec<Name>;
 
 /// What has become of a URL: another one as soon as its responses have been removed, for whatever reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct CacheState(u64);
+pub(crate) struct CacheState {
+    generation: u64,
+    removals: u64,
+}
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -101,9 +104,10 @@ pub(super) struct Index {
     /// URLs that were removed, and when: what other processes have stored before and is not known here
     /// yet, is removed, too.
     removed: HashMap<u64, SystemTime>,
-    /// Counts what was removed, of the URLs whose sums end alike. What was asked for before is not stored
-    /// after it: it may be what was removed.
-    removals: [u64; 256],
+    /// How often each URL was removed in this generation, which ends when it is too many of them. What was
+    /// asked for before is not stored after it: it may be what was removed.
+    removals: HashMap<u64, u64>,
+    generation: u64,
 }
 
 #[derive(Debug)]
@@ -160,8 +164,14 @@ impl Index {
             tick: 0,
             id: 0,
             removed: HashMap::new(),
-            removals: [0; 256],
+            removals: HashMap::new(),
+            generation: 0,
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn entries(&self) -> usize {
+        self.entries
     }
 
     pub(super) fn memory_used(&self) -> u64 {
@@ -225,7 +235,8 @@ impl Index {
 
     /// What has become of a URL.
     pub(super) fn state_of(&self, url: u64) -> CacheState {
-        CacheState(self.removals.get(removal(url)).copied().unwrap_or_default())
+        let removals = self.removals.get(&url).copied().unwrap_or_default();
+        CacheState { generation: self.generation, removals }
     }
 
     /// Puts an entry in place of the one of its name, in memory, on disk, or both. Gives back its number,
@@ -296,9 +307,11 @@ impl Index {
     /// that when they are found.
     #[must_use]
     pub(super) fn remove(&mut self, url: u64, now: Option<SystemTime>) -> Removed {
-        if let Some(count) = self.removals.get_mut(removal(url)) {
-            *count += 1;
+        if self.removals.len() >= MOST_REMOVED {
+            self.removals.clear();
+            self.generation += 1;
         }
+        *self.removals.entry(url).or_default() += 1;
         if let Some(now) = now.filter(|_| !self.has_removed_much() || self.removed.contains_key(&url)) {
             self.removed.insert(url, now);
         }
@@ -323,8 +336,8 @@ impl Index {
     pub(super) fn clear(&mut self) -> Removed {
         let removed = self.disk.order.values().copied().collect();
         let (memory, disk, id, tick) = (self.memory.capacity, self.disk.capacity, self.id, self.tick);
-        let removals = self.removals.map(|count| count + 1);
-        *self = Index { id, tick, removals, ..Index::new(memory, disk) };
+        let generation = self.generation + 1;
+        *self = Index { id, tick, generation, ..Index::new(memory, disk) };
         removed
     }
 
@@ -483,11 +496,6 @@ impl Index {
             }
         }
     }
-}
-
-/// Which counter is that of a URL.
-fn removal(url: u64) -> usize {
-    usize::from(url.to_le_bytes()[0])
 }
 
 fn find_slot(urls: &mut HashMap<u64, Vec<Slot>>, name: Name) -> Option<&mut Slot> {

@@ -587,3 +587,26 @@ fn threads_that_do_everything_at_once_find_what_belongs_together() {
     }
     assert!(place.files().is_empty());
 }
+
+#[test]
+fn what_fits_nowhere_leaves_no_trace() {
+    let cache = Cache::in_memory(700);
+    for number in 0..50 {
+        let url = format!("http://example.com/{number}/{}", "x".repeat(300));
+        put(&cache, &url, stored("\"v1\""), b"hello");
+    }
+    let index = lock(&cache.store.index);
+    assert_eq!((index.entries(), index.memory_used()), (0, 0));
+}
+
+#[test]
+fn a_file_that_is_larger_than_the_cache_drives_nothing_out() {
+    let place = Place::new();
+    put(&place.cache(0), URL, stored("\"v1\""), b"hello");
+    let huge = place.0.join(super::key::Name { url: 1, variant: 1 }.to_string());
+    fs::File::create(&huge).unwrap().set_len(1 << 40).unwrap();
+    let cache = place.cache(0);
+    assert_eq!(cache.variants(URL).len(), 1);
+    assert!(cache.current_disk_usage() <= 4096);
+    assert!(!huge.exists());
+}
