@@ -66,6 +66,8 @@ pub(crate) enum Securing {
 }
 
 /// For whom a connection is good whose server is trusted by a delegate and by nobody else.
+// Without TLS there is nobody to trust.
+#[cfg_attr(not(feature = "tls"), allow(dead_code))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exception {
     /// For all tasks: their session has said so, of whom all of them would ask first.
