@@ -11,7 +11,7 @@
 //!
 //! What a request goes out with is in [`authorization`](super::authorization).
 
-use super::authorization::{Attempt, Means, Offered, contained, fits};
+use super::authorization::{Attempt, Means, Offered, contained, fits, is_same};
 use super::incoming::Incoming;
 use super::redirect::copied;
 use super::{Answer, Flow, Loader, Pause, Step};
@@ -269,7 +269,7 @@ impl Loader {
         let usable = self
             .known_credentials(space, core)?
             .into_iter()
-            .find(|credential| !refused.contains(&Some(credential)));
+            .find(|credential| !refused.iter().flatten().any(|refused| is_same(refused, credential)));
         let shown = refused.last().copied().flatten().cloned().or_else(|| usable.clone());
         Ok((usable, shown))
     }
