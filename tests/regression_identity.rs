@@ -492,3 +492,25 @@ fn a_refused_credential_is_not_used_again_because_it_is_kept_elsewhere() {
     assert_eq!(session.data_task(url).wait().expect("a response").status(), 401);
     assert_eq!(told(&server).len(), 2);
 }
+
+/// A server that is out of order has not looked at the credential, and what is known to be right stays so.
+#[test]
+fn a_server_that_is_out_of_order_makes_no_credential_right() {
+    for status in [503, 429] {
+        let server = Server::start(move |request| match request.header("authorization") {
+            Some(GOOD) => Reply::ok("welcome"),
+            Some(_) => Reply::status(status),
+            None => who_are_you(),
+        });
+        let storage = CredentialStorage::in_memory();
+        let space = ProtectionSpace::new("127.0.0.1", server.port(), "http", AuthenticationMethod::Basic);
+        let space = space.with_realm("staff");
+        storage.set(&space, me("secret", Persistence::ForSession));
+        let session = Session::new(configuration_for(&server).credential_storage(storage.clone()));
+        let wrong = Credential::new("you", "wrong", Persistence::ForSession);
+        let request = Request::get(server.url("/")).credential(wrong);
+        assert_eq!(session.data_task(request).wait().expect("a response").status().as_u16(), status);
+        assert_eq!(storage.default_credential(&space), Some(me("secret", Persistence::ForSession)));
+        assert_eq!(session.data_task(server.url("/")).wait().expect("a response").status(), 200);
+    }
+}

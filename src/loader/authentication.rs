@@ -416,13 +416,23 @@ impl Loader {
                 contained(|| exchange.finish(answer.map(|answer| answer.rest.as_str())))?;
             }
         }
-        if !is_bound {
-            self.remember(&attempt, core)?;
+        if is_bound {
+            self.authentication.get_or_insert_default().begun_anew = false;
+        } else {
+            if is_about_request(status) {
+                self.remember(&attempt, core)?;
+            }
             // For redirects within the same space.
             self.authentication.get_or_insert_default().attempt = Some(attempt);
         }
         Ok(!is_bound)
     }
+}
+
+/// Whether a server that answers so has looked at the request, and not at its own state.
+fn is_about_request(status: StatusCode) -> bool {
+    let passing = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_EARLY, StatusCode::TOO_MANY_REQUESTS];
+    !status.is_server_error() && !passing.contains(&status)
 }
 
 /// What the delegate says: at first as that of the session, where it is about a connection.
