@@ -10,10 +10,10 @@ use support::{
 };
 use urlsession::http::HeaderValue;
 use urlsession::{
-    AuthenticatingRequest, AuthenticationExchange, AuthenticationScheme, AuthenticationStep, Challenge,
-    ChallengeDisposition, Configuration, Credential, CredentialStorage, DataTask, Delegate, DelegateQueue,
-    DownloadRequest, Persistence, ProtectionSpace, RedirectDecision, Request, ResponseHead, Result, Session,
-    TaskEvent,
+    AuthenticatingRequest, AuthenticationExchange, AuthenticationMethod, AuthenticationScheme,
+    AuthenticationStep, Challenge, ChallengeDisposition, Configuration, Credential, CredentialStorage,
+    DataTask, Delegate, DelegateQueue, DownloadRequest, Persistence, ProtectionSpace, RedirectDecision,
+    Request, ResponseHead, Result, Session, TaskEvent,
 };
 
 /// `Basic` for `me:secret`.
@@ -472,4 +472,45 @@ fn a_credential_that_a_delegate_adds_is_for_where_the_redirect_leads() {
     assert_eq!((response.status().as_u16(), response.url().path()), (401, "/back"));
     assert_eq!(told(&elsewhere).len(), 1);
     assert!(told(&here).is_empty());
+}
+
+/// How long a credential is kept makes it no other one for the server that has refused it, and that may count.
+#[test]
+fn a_refused_credential_is_not_used_again_because_it_is_kept_elsewhere() {
+    let server = Server::start(|_| who_are_you());
+    let storage = CredentialStorage::in_memory();
+    let space = ProtectionSpace::new("127.0.0.1", server.port(), "http", AuthenticationMethod::Basic);
+    storage.set(&space.with_realm("staff"), me("wrong", Persistence::Permanent));
+    let directory = Directory::new();
+    std::fs::write(directory.join("netrc"), "default login me password wrong").expect("written");
+    let configuration = configuration_for(&server).netrc(directory.join("netrc")).credential_storage(storage);
+    let session = Session::new(configuration);
+    let request = Request::get(server.url("/")).credential(me("wrong", Persistence::None));
+    assert_eq!(session.data_task(request).wait().expect("a response").status(), 401);
+    assert_eq!(told(&server).len(), 1);
+    let url = server.url("/").replace("http://", "http://me:wrong@");
+    assert_eq!(session.data_task(url).wait().expect("a response").status(), 401);
+    assert_eq!(told(&server).len(), 2);
+}
+
+/// A server that is out of order has not looked at the credential, and what is known to be right stays so.
+#[test]
+fn a_server_that_is_out_of_order_makes_no_credential_right() {
+    for status in [503, 429] {
+        let server = Server::start(move |request| match request.header("authorization") {
+            Some(GOOD) => Reply::ok("welcome"),
+            Some(_) => Reply::status(status),
+            None => who_are_you(),
+        });
+        let storage = CredentialStorage::in_memory();
+        let space = ProtectionSpace::new("127.0.0.1", server.port(), "http", AuthenticationMethod::Basic);
+        let space = space.with_realm("staff");
+        storage.set(&space, me("secret", Persistence::ForSession));
+        let session = Session::new(configuration_for(&server).credential_storage(storage.clone()));
+        let wrong = Credential::new("you", "wrong", Persistence::ForSession);
+        let request = Request::get(server.url("/")).credential(wrong);
+        assert_eq!(session.data_task(request).wait().expect("a response").status().as_u16(), status);
+        assert_eq!(storage.default_credential(&space), Some(me("secret", Persistence::ForSession)));
+        assert_eq!(session.data_task(server.url("/")).wait().expect("a response").status(), 200);
+    }
 }

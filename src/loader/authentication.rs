@@ -11,7 +11,7 @@
 //!
 //! What a request goes out with is in [`authorization`](super::authorization).
 
-use super::authorization::{Attempt, Means, Offered, contained, fits};
+use super::authorization::{Attempt, Means, Offered, contained, fits, is_same};
 use super::incoming::Incoming;
 use super::redirect::copied;
 use super::{Answer, Flow, Loader, Pause, Step};
@@ -269,7 +269,7 @@ impl Loader {
         let usable = self
             .known_credentials(space, core)?
             .into_iter()
-            .find(|credential| !refused.contains(&Some(credential)));
+            .find(|credential| !refused.iter().flatten().any(|refused| is_same(refused, credential)));
         let shown = refused.last().copied().flatten().cloned().or_else(|| usable.clone());
         Ok((usable, shown))
     }
@@ -416,13 +416,23 @@ impl Loader {
                 contained(|| exchange.finish(answer.map(|answer| answer.rest.as_str())))?;
             }
         }
-        if !is_bound {
-            self.remember(&attempt, core)?;
+        if is_bound {
+            self.authentication.get_or_insert_default().begun_anew = false;
+        } else {
+            if is_about_request(status) {
+                self.remember(&attempt, core)?;
+            }
             // For redirects within the same space.
             self.authentication.get_or_insert_default().attempt = Some(attempt);
         }
         Ok(!is_bound)
     }
+}
+
+/// Whether a server that answers so has looked at the request, and not at its own state.
+fn is_about_request(status: StatusCode) -> bool {
+    let passing = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_EARLY, StatusCode::TOO_MANY_REQUESTS];
+    !status.is_server_error() && !passing.contains(&status)
 }
 
 /// What the delegate says: at first as that of the session, where it is about a connection.

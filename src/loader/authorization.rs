@@ -463,7 +463,7 @@ impl Offered {
 }
 
 /// Whether two credentials show the same, however long they are kept.
-fn is_same(one: &Credential, other: &Credential) -> bool {
+pub(super) fn is_same(one: &Credential, other: &Credential) -> bool {
     let shown = |credential: &Credential| {
         let parts = [credential.user(), credential.password(), credential.bearer_token()];
         parts.map(|part| part.map(str::to_owned))
