@@ -281,3 +281,54 @@ fn a_directory_that_was_removed_is_made_again() {
     assert_eq!(text(&session, server.url("/")), "id=2");
     assert!(place.join("cookies").exists());
 }
+
+// several hosts behind one URL, told apart by a header of the request's own, got each other's pages.
+#[test]
+fn hosts_behind_one_url_are_told_apart() {
+    let server = Server::start(|request: &Received| {
+        Reply::ok(request.header("host").unwrap_or_default().to_owned())
+            .header("Cache-Control", "public, max-age=60")
+    });
+    let session = Session::new(configuration_for(&server).cache(Cache::in_memory(1 << 20)));
+    text(&session, server.url("/"));
+    for host in ["one.example", "two.example", "one.example"] {
+        assert_eq!(text(&session, Request::get(server.url("/")).header("host", host)), host);
+    }
+    assert_eq!(server.requests().len(), 3);
+}
+
+// who takes no coding got what is stored in one, from servers that do not say `Vary: Accept-Encoding`.
+#[test]
+fn what_is_encoded_is_for_those_who_take_it() {
+    let server = Server::start(|request: &Received| {
+        let reply = match request.header("accept-encoding") {
+            Some(accepted) if accepted.contains("gzip") => Reply::gzipped("text"),
+            _ => Reply::ok("text"),
+        };
+        reply.header("Cache-Control", "max-age=60")
+    });
+    for accepted in ["identity", "", "gzip;q=0, *", "br"] {
+        let session = Session::new(configuration_for(&server).cache(Cache::in_memory(1 << 20)));
+        assert_eq!(text(&session, server.url("/")), "text");
+        let before = server.requests().len();
+        get(&session, Request::get(server.url("/")).header("accept-encoding", accepted)).expect("a response");
+        assert_eq!(server.requests().len(), before + 1, "{accepted:?} from the server");
+    }
+}
+
+// what turned out to be too long was measured as stored.
+#[test]
+fn what_was_not_stored_is_not_said_to_be() {
+    let server = Server::start(|request: &Received| {
+        let body = vec![b'x'; if request.path() == "/long" { 100_000 } else { 10 }];
+        Reply::chunked([body]).header("Cache-Control", "max-age=60")
+    });
+    let session = Session::new(configuration_for(&server).cache(Cache::in_memory(1 << 20)));
+    for (path, stored) in [("/short", true), ("/long", false)] {
+        let task = session.data_task(server.url(path));
+        task.wait().expect("a response");
+        let metrics = task.metrics().expect("metrics");
+        let status = metrics.transactions()[0].cache_status().expect("a status");
+        assert_eq!(status.is_stored(), stored, "{path}");
+    }
+}
