@@ -332,3 +332,43 @@ fn what_was_not_stored_is_not_said_to_be() {
         assert_eq!(status.is_stored(), stored, "{path}");
     }
 }
+
+// a server that says 304 whatever it is asked had the 304 delivered to who had asked for no such thing.
+#[test]
+fn nobody_sees_a_304_unasked() {
+    let server = Server::start(|request: &Received| {
+        if request.header("x-first").is_some() {
+            let reply = Reply::ok("first").header("ETag", "\"v1\"").header("Cache-Control", "max-age=0");
+            return reply.header("Last-Modified", "Sun, 06 Nov 1994 08:49:37 GMT");
+        }
+        Reply::status(304).header("ETag", "\"v2\"")
+    });
+    let session = Session::new(configuration_for(&server).cache(Cache::in_memory(1 << 20)));
+    get(&session, Request::get(server.url("/")).header("x-first", "yes")).expect("a response");
+    let error = get(&session, server.url("/")).expect_err("no answer");
+    assert_eq!(error.kind(), urlsession::ErrorKind::BadServerResponse);
+}
+
+// cookies that are no UTF-8 took twice their room, so that a few sites could fill the file: then it took no
+// others.
+#[test]
+fn no_cookies_fill_the_file() {
+    let directory = Directory::new();
+    let cookies = CookieStorage::in_directory(directory.path()).unwrap();
+    let value = [0xe9_u8; 4000];
+    for site in 0..16 {
+        let url = urlsession::Url::parse(&format!("https://site{site}.com/")).unwrap();
+        let mut headers = urlsession::http::HeaderMap::new();
+        for number in 0..170 {
+            let field = [format!("n{number}=").as_bytes(), &value, b"; Max-Age=600"].concat();
+            let field = urlsession::http::HeaderValue::from_bytes(&field).unwrap();
+            headers.append("set-cookie", field);
+        }
+        cookies.set_cookies(Cookie::parse_set_cookie(&headers, &url), &url, None);
+    }
+    assert_eq!(cookies.cookies().len(), 16 * 170);
+    drop(cookies);
+    let again = CookieStorage::in_directory(directory.path()).unwrap();
+    assert_eq!(again.cookies().len(), 16 * 170, "all of them are in the file");
+    assert_eq!(again.cookies()[0].value().chars().count(), 4000);
+}
