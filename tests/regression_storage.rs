@@ -281,3 +281,94 @@ fn a_directory_that_was_removed_is_made_again() {
     assert_eq!(text(&session, server.url("/")), "id=2");
     assert!(place.join("cookies").exists());
 }
+
+// several hosts behind one URL, told apart by a header of the request's own, got each other's pages.
+#[test]
+fn hosts_behind_one_url_are_told_apart() {
+    let server = Server::start(|request: &Received| {
+        Reply::ok(request.header("host").unwrap_or_default().to_owned())
+            .header("Cache-Control", "public, max-age=60")
+    });
+    let session = Session::new(configuration_for(&server).cache(Cache::in_memory(1 << 20)));
+    text(&session, server.url("/"));
+    for host in ["one.example", "two.example", "one.example"] {
+        assert_eq!(text(&session, Request::get(server.url("/")).header("host", host)), host);
+    }
+    assert_eq!(server.requests().len(), 3);
+}
+
+// who takes no coding got what is stored in one, from servers that do not say `Vary: Accept-Encoding`.
+#[test]
+fn what_is_encoded_is_for_those_who_take_it() {
+    let server = Server::start(|request: &Received| {
+        let reply = match request.header("accept-encoding") {
+            Some(accepted) if accepted.contains("gzip") => Reply::gzipped("text"),
+            _ => Reply::ok("text"),
+        };
+        reply.header("Cache-Control", "max-age=60")
+    });
+    for accepted in ["identity", "", "gzip;q=0, *", "br"] {
+        let session = Session::new(configuration_for(&server).cache(Cache::in_memory(1 << 20)));
+        assert_eq!(text(&session, server.url("/")), "text");
+        let before = server.requests().len();
+        get(&session, Request::get(server.url("/")).header("accept-encoding", accepted)).expect("a response");
+        assert_eq!(server.requests().len(), before + 1, "{accepted:?} from the server");
+    }
+}
+
+// what turned out to be too long was measured as stored.
+#[test]
+fn what_was_not_stored_is_not_said_to_be() {
+    let server = Server::start(|request: &Received| {
+        let body = vec![b'x'; if request.path() == "/long" { 100_000 } else { 10 }];
+        Reply::chunked([body]).header("Cache-Control", "max-age=60")
+    });
+    let session = Session::new(configuration_for(&server).cache(Cache::in_memory(1 << 20)));
+    for (path, stored) in [("/short", true), ("/long", false)] {
+        let task = session.data_task(server.url(path));
+        task.wait().expect("a response");
+        let metrics = task.metrics().expect("metrics");
+        let status = metrics.transactions()[0].cache_status().expect("a status");
+        assert_eq!(status.is_stored(), stored, "{path}");
+    }
+}
+
+// a server that says 304 whatever it is asked had the 304 delivered to who had asked for no such thing.
+#[test]
+fn nobody_sees_a_304_unasked() {
+    let server = Server::start(|request: &Received| {
+        if request.header("x-first").is_some() {
+            let reply = Reply::ok("first").header("ETag", "\"v1\"").header("Cache-Control", "max-age=0");
+            return reply.header("Last-Modified", "Sun, 06 Nov 1994 08:49:37 GMT");
+        }
+        Reply::status(304).header("ETag", "\"v2\"")
+    });
+    let session = Session::new(configuration_for(&server).cache(Cache::in_memory(1 << 20)));
+    get(&session, Request::get(server.url("/")).header("x-first", "yes")).expect("a response");
+    let error = get(&session, server.url("/")).expect_err("no answer");
+    assert_eq!(error.kind(), urlsession::ErrorKind::BadServerResponse);
+}
+
+// cookies that are no UTF-8 took twice their room, so that a few sites could fill the file: then it took no
+// others.
+#[test]
+fn no_cookies_fill_the_file() {
+    let directory = Directory::new();
+    let cookies = CookieStorage::in_directory(directory.path()).unwrap();
+    let value = [0xe9_u8; 4000];
+    for site in 0..16 {
+        let url = urlsession::Url::parse(&format!("https://site{site}.com/")).unwrap();
+        let mut headers = urlsession::http::HeaderMap::new();
+        for number in 0..170 {
+            let field = [format!("n{number}=").as_bytes(), &value, b"; Max-Age=600"].concat();
+            let field = urlsession::http::HeaderValue::from_bytes(&field).unwrap();
+            headers.append("set-cookie", field);
+        }
+        cookies.set_cookies(Cookie::parse_set_cookie(&headers, &url), &url, None);
+    }
+    assert_eq!(cookies.cookies().len(), 16 * 170);
+    drop(cookies);
+    let again = CookieStorage::in_directory(directory.path()).unwrap();
+    assert_eq!(again.cookies().len(), 16 * 170, "all of them are in the file");
+    assert_eq!(again.cookies()[0].value().chars().count(), 4000);
+}

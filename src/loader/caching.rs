@@ -134,6 +134,8 @@ impl Loader {
                 let found = Found { cache, entry, stored, change, portion, freshness, status };
                 return self.serve_cached(found, core);
             }
+            // What is stored has just turned out to be damaged.
+            Decision::Serve(_) if policy == CachePolicy::ReturnCacheDontLoad => return Err(missing()),
             Decision::Serve(_) => Ask { why: ForwardReason::Stale, stored: None, conditions: None },
             Decision::Ask(asked) => asked,
             Decision::Missing => return Err(missing()),
@@ -257,6 +259,10 @@ impl Loader {
             (head.status, &asking.selected, asking.conditions)
         {
             return Ok(Some(self.validated(entry, asked, &presented, &received, &asking, is_trusted)));
+        }
+        if head.status == StatusCode::NOT_MODIFIED && self.caching.unconditional {
+            let message = "the server said that nothing had changed (304), and nobody had asked that";
+            return Err(Error::new(ErrorKind::BadServerResponse, message));
         }
         if is_failure(head.status) {
             let stands_in = asking

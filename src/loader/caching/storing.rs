@@ -81,9 +81,7 @@ impl Loader {
         if length.is_some_and(|length| !writer.expect(length)) {
             return None;
         }
-        if let Some(status) = self.measure().and_then(|transaction| transaction.cache_status.as_mut()) {
-            status.stored = true;
-        }
+        self.note_stored(true);
         // As much as the largest entry, whatever it is decoded to.
         let most = cache.memory_capacity().max(cache.disk_capacity()) / 20;
         let shown = is_shown.then(|| Shown { asked: headers, pieces: Vec::new(), length: 0, most });
@@ -93,13 +91,21 @@ impl Loader {
     /// All of the body has come, and is what it has to be.
     pub(in crate::loader) fn finish_storing(&mut self, tee: Option<Box<Tee>>, core: &TaskCore) {
         let Some(tee) = tee else { return };
-        if let Some(writer) = tee.writer {
-            aside(core, &tee.cache, || writer.commit());
+        let stored = tee.writer.is_some_and(|writer| aside(core, &tee.cache, || writer.commit()));
+        self.note_stored(stored);
+    }
+
+    fn note_stored(&mut self, stored: bool) {
+        if let Some(status) = self.measure().and_then(|transaction| transaction.cache_status.as_mut()) {
+            status.stored = stored;
         }
     }
 
     /// All of the body has come, and goes to the delegate, who is asked when it has it.
     pub(in crate::loader) fn store_when_delivered(&mut self, tee: Option<Box<Tee>>) {
+        if tee.as_ref().is_some_and(|tee| tee.writer.is_none()) {
+            self.note_stored(false);
+        }
         self.caching.complete = tee.filter(|tee| tee.writer.is_some());
     }
 
@@ -144,14 +150,11 @@ impl Loader {
                 (CacheDecision::Store, tee) => self.finish_storing(tee.map(Box::new), core),
                 (CacheDecision::StoreAs(response), Some(Tee { cache, writer: Some(writer), shown, .. })) => {
                     let asked = shown.map(|shown| shown.asked).unwrap_or_default();
-                    aside(core, &cache, || writer.commit_as(&response, &asked));
+                    let stored = aside(core, &cache, || writer.commit_as(&response, &asked));
+                    self.note_stored(stored);
                 }
                 (CacheDecision::DoNotStore | CacheDecision::StoreAs(_), _) => {
-                    if let Some(status) =
-                        self.measure().and_then(|transaction| transaction.cache_status.as_mut())
-                    {
-                        status.stored = false;
-                    }
+                    self.note_stored(false);
                 }
             },
             _ => drop(tee),

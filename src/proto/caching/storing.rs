@@ -126,7 +126,7 @@ pub(super) fn selecting(
     request: &HeaderMap,
 ) -> Option<Vec<Selecting>> {
     let mut selecting = vary::selecting(status, response, request)?;
-    for name in &vary::OF_USER {
+    for name in &vary::OF_PARTIES {
         if request.contains_key(name) && selecting.iter().all(|field| field.name != name.as_str()) {
             let value = vary::value(name, request);
             selecting.push(Selecting { name: name.as_str().to_owned(), value });

@@ -3,15 +3,17 @@
 
 use super::directives::ResponseDirectives;
 use super::stored::{Selecting, Stored};
-use http::header::{ACCEPT_LANGUAGE, AUTHORIZATION, HeaderMap, RANGE, VARY};
+use http::header::{
+    ACCEPT_ENCODING, ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_ENCODING, HOST, HeaderMap, RANGE, VARY,
+};
 use http::{HeaderName, StatusCode};
 
 /// A user whose credentials are kept, by name: among the headers of a request that the cache looks at, and
 /// never sent.
 pub(crate) const USER: HeaderName = HeaderName::from_static("urlsession-user");
 
-/// What a request says about who sends it.
-pub(super) static OF_USER: [HeaderName; 2] = [AUTHORIZATION, USER];
+/// What a request says about who sends it, and to whom: of that its URL need not be the truth.
+pub(super) static OF_PARTIES: [HeaderName; 3] = [AUTHORIZATION, USER, HOST];
 
 /// The most fields a response may be selected by. One that names more is not stored.
 const MAX_FIELDS: usize = 64;
@@ -48,10 +50,13 @@ pub(crate) fn selecting(
 
 /// Whether a stored response is one that this request selects. The range of a part is another matter.
 pub(crate) fn matches(stored: &Stored, request: &HeaderMap) -> bool {
+    let is_selected = |name: &HeaderName| stored.selecting.iter().any(|field| field.name == name.as_str());
+    let mut unknown = OF_PARTIES.iter().filter(|name| request.contains_key(*name) && !is_selected(name));
     // What was answered to nobody in particular is for somebody only if it says so.
-    let is_selected = |name: &str| stored.selecting.iter().any(|field| field.name == name);
-    let is_unknown = OF_USER.iter().any(|name| request.contains_key(name) && !is_selected(name.as_str()));
-    if is_unknown && !ResponseDirectives::of(&stored.headers).public {
+    if unknown.any(|name| *name == HOST || !ResponseDirectives::of(&stored.headers).public) {
+        return false;
+    }
+    if !accepts_coding(request, &stored.headers) {
         return false;
     }
     stored.selecting.iter().all(|field| {
@@ -63,6 +68,37 @@ pub(crate) fn matches(stored: &Stored, request: &HeaderMap) -> bool {
             Err(_) => false,
         }
     })
+}
+
+/// Whether a request takes a response in its coding. Many servers send it to those who do, and do not say that
+/// others get something else.
+fn accepts_coding(request: &HeaderMap, response: &HeaderMap) -> bool {
+    if !response.contains_key(CONTENT_ENCODING) || !request.contains_key(ACCEPT_ENCODING) {
+        return true;
+    }
+    let mut accepted = Vec::new();
+    request.get_all(ACCEPT_ENCODING).iter().for_each(|line| split(line.as_bytes(), &mut accepted));
+    let is_accepted = |coding: &[u8]| {
+        let names = |element: &[u8], name: &[u8]| {
+            let mut parts = element.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
+            let is_named = parts.next().is_some_and(|found| found.eq_ignore_ascii_case(name));
+            // `q=0` and `q=0.000` say that it is not.
+            let is_zero = |part: &[u8]| {
+                let weight = part.strip_prefix(b"q=").or_else(|| part.strip_prefix(b"Q="));
+                weight.is_some_and(|weight| weight.iter().all(|byte| matches!(byte, b'0' | b'.')))
+            };
+            is_named.then(|| !parts.any(is_zero))
+        };
+        let by_name = accepted.iter().find_map(|element| names(element, coding));
+        let by_name = by_name.or_else(|| match coding.strip_prefix(b"x-") {
+            Some(plain) => accepted.iter().find_map(|element| names(element, plain)),
+            None => None,
+        });
+        by_name.or_else(|| accepted.iter().find_map(|element| names(element, b"*"))).unwrap_or(false)
+    };
+    let mut codings = Vec::new();
+    response.get_all(CONTENT_ENCODING).iter().for_each(|line| split(line.as_bytes(), &mut codings));
+    codings.iter().all(|coding| coding.eq_ignore_ascii_case(b"identity") || is_accepted(coding))
 }
 
 /// All lines of a field as one, in a form that is the same for what means the same: white space around

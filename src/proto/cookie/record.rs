@@ -5,7 +5,8 @@
 //! | 1, a cookie | flags; seconds since 1970 at which it ends, microseconds since 1970 at which it came (8 bytes each); name, value, domain, path |
 //! | 2, one that is gone | flags; name, domain, path |
 //!
-//! Numbers have the least byte first; a text is its length in 2 bytes and itself in UTF-8.
+//! Numbers have the least byte first; a text is its length in 2 bytes and itself in UTF-8, or in ISO-8859-1 if it
+//! came so.
 
 use super::jar::{Change, Key};
 use crate::cookie::{Cookie, Flags, SameSite, check};
@@ -32,15 +33,21 @@ pub(crate) fn encode(change: &Change) -> Vec<u8> {
             let created = u64::try_from(since_1970(*created).as_micros()).unwrap_or(u64::MAX);
             record.extend_from_slice(&expires.to_le_bytes());
             record.extend_from_slice(&created.to_le_bytes());
-            for text in [&cookie.name, &cookie.value, &cookie.domain, &cookie.path] {
-                push_text(&mut record, text);
+            for text in [&cookie.name, &cookie.value] {
+                // As it came: a cookie takes no more room than it may have.
+                let mut bytes = Vec::with_capacity(text.len());
+                cookie.push_text(text, &mut bytes);
+                push_bytes(&mut record, &bytes);
+            }
+            for text in [&cookie.domain, &cookie.path] {
+                push_bytes(&mut record, text.as_bytes());
             }
             record
         }
         Change::Removed(key) => {
             let mut record = vec![REMOVED, if key.host_only { HOST_ONLY } else { 0 }];
             for text in [&key.name, &key.domain, &key.path] {
-                push_text(&mut record, text);
+                push_bytes(&mut record, text.as_bytes());
             }
             record
         }
@@ -55,9 +62,10 @@ pub(crate) fn decode(record: &[u8]) -> Option<Change> {
             let flags = rest.byte()?;
             let expires = UNIX_EPOCH.checked_add(Duration::from_secs(rest.number()?))?;
             let created = UNIX_EPOCH.checked_add(Duration::from_micros(rest.number()?))?;
+            let latin1 = flags & LATIN1 != 0;
             let cookie = Cookie {
-                name: rest.text()?,
-                value: rest.text()?,
+                name: rest.text_of(latin1)?,
+                value: rest.text_of(latin1)?,
                 domain: rest.text()?,
                 path: rest.text()?,
                 expires: Some(expires),
@@ -71,7 +79,7 @@ pub(crate) fn decode(record: &[u8]) -> Option<Change> {
                     secure: flags & SECURE != 0,
                     http_only: flags & HTTP_ONLY != 0,
                     host_only: flags & HOST_ONLY != 0,
-                    latin1: flags & LATIN1 != 0,
+                    latin1,
                 },
             };
             if check(&cookie).is_some() {
@@ -103,11 +111,11 @@ fn flags_of(cookie: &Cookie) -> u8 {
         | same_site << SAME_SITE
 }
 
-fn push_text(record: &mut Vec<u8>, text: &str) {
+fn push_bytes(record: &mut Vec<u8>, bytes: &[u8]) {
     // No cookie has longer ones.
-    let length = u16::try_from(text.len()).unwrap_or(0);
+    let length = u16::try_from(bytes.len()).unwrap_or(0);
     record.extend_from_slice(&length.to_le_bytes());
-    record.extend_from_slice(text.as_bytes().get(..usize::from(length)).unwrap_or_default());
+    record.extend_from_slice(bytes.get(..usize::from(length)).unwrap_or_default());
 }
 
 struct Rest<'a>(&'a [u8]);
@@ -127,10 +135,19 @@ impl Rest<'_> {
         self.take().map(u64::from_le_bytes)
     }
 
-    fn text(&mut self) -> Option<String> {
+    fn bytes(&mut self) -> Option<&[u8]> {
         let length = usize::from(u16::from_le_bytes(self.take()?));
-        let (text, rest) = self.0.split_at_checked(length)?;
+        let (bytes, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;
-        std::str::from_utf8(text).ok().map(str::to_owned)
+        Some(bytes)
+    }
+
+    fn text(&mut self) -> Option<String> {
+        std::str::from_utf8(self.bytes()?).ok().map(str::to_owned)
+    }
+
+    /// Of which each byte is a character, or in UTF-8.
+    fn text_of(&mut self, latin1: bool) -> Option<String> {
+        if latin1 { Some(self.bytes()?.iter().copied().map(char::from).collect()) } else { self.text() }
     }
 }

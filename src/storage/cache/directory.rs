@@ -18,6 +18,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirEntryExt, FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 /// Files up to this length are read at once.
@@ -34,6 +36,8 @@ const TEMPORARY: &str = ".tmp";
 #[derive(Clone, Debug)]
 pub(super) struct Directory {
     path: PathBuf,
+    /// Nothing could be written the last time. It is told once, and not with each response on a full disk.
+    failing: Arc<AtomicBool>,
 }
 
 /// An entry that was opened.
@@ -66,7 +70,8 @@ impl Directory {
     pub(super) fn open(path: &Path) -> Result<Directory> {
         let failed = |error| Error::file(ErrorKind::CannotCreateFile, "making the cache in", path, error);
         // What the working directory is later makes no difference.
-        let directory = Directory { path: std::path::absolute(path).map_err(failed)? };
+        let path = std::path::absolute(path).map_err(failed)?;
+        let directory = Directory { path, failing: Arc::default() };
         places::make(&directory.path)?;
         let (_, probe) = directory.create().map_err(failed)?;
         fs::remove_file(probe).map_err(failed)?;
@@ -244,8 +249,12 @@ impl Directory {
     }
 
     fn attempt<T>(&self, write: impl FnOnce() -> io::Result<T>) -> Option<T> {
-        let failed = |error| log::warn!("writing to the cache in {}: {error}", self.path.display());
-        write().map_err(failed).ok()
+        let written = write();
+        let was_failing = self.failing.swap(written.is_err(), Ordering::Relaxed);
+        let level = if was_failing { log::Level::Debug } else { log::Level::Warn };
+        written
+            .inspect_err(|error| log::log!(level, "writing to the cache in {}: {error}", self.path.display()))
+            .ok()
     }
 }
 
