@@ -185,9 +185,9 @@ impl Loader {
 
     /// Whether there is anything that the cache adds to the request.
     pub(super) fn has_cache_headers(&self, core: &TaskCore) -> bool {
-        self.caching.asking.as_ref().is_some_and(|asking| asking.conditions.is_some())
-            || self.cache_policy(core) == CachePolicy::ReloadIgnoringLocalAndRemote
-            || self.cache_policy(core) == CachePolicy::ReloadRevalidating
+        let policies = [CachePolicy::ReloadIgnoringLocalAndRemote, CachePolicy::ReloadRevalidating];
+        policies.contains(&self.cache_policy(core))
+            || self.caching.asking.as_ref().is_some_and(|asking| asking.conditions.is_some())
     }
 
     /// What the cache adds to the request.

@@ -63,10 +63,11 @@ impl Loader {
             }
         }
         if self.transactions.is_empty() {
-            // Few tasks have more than one.
-            self.transactions.reserve_exact(1);
+            // Few tasks have more than one, for which there would be room after a push.
+            self.transactions = vec![transaction];
+        } else {
+            self.transactions.push(transaction);
         }
-        self.transactions.push(transaction);
         // A former exchange may have ended while it waited for `100 Continue`.
         self.clock.next_attempt = None;
         self.route = route;
