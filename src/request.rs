@@ -62,9 +62,9 @@ pub struct Request {
     pub(crate) verify_digest: bool,
     pub(crate) cache_policy: Option<CachePolicy>,
     pub(crate) resumable_upload: bool,
-    pub(crate) credential: Option<Credential>,
+    pub(crate) credential: Option<Box<Credential>>,
     pub(crate) handle_cookies: bool,
-    pub(crate) main_document_url: Option<Url>,
+    pub(crate) main_document_url: Option<Box<Url>>,
     pub(crate) allow_cleartext: bool,
     /// The first thing that was wrong, except with the URL.
     error: Option<Error>,
@@ -263,7 +263,7 @@ impl Request {
     /// assert!(request.get_header("authorization").is_none());
     /// ```
     pub fn credential(mut self, credential: impl Into<Option<Credential>>) -> Self {
-        self.credential = credential.into();
+        self.credential = credential.into().map(Box::new);
         self
     }
 

@@ -135,7 +135,7 @@ impl Loader {
         if request.get_headers().contains_key(AUTHORIZATION) {
             return Ok(Authorization::Nothing);
         }
-        let url = request.check()?;
+        let url = request.well_formed()?;
         if let Some((user, password)) = credentials_for(url, &core.context.configuration) {
             let value = basic::authorization(&user, &password)?;
             let credential = Credential::new(user, password, Persistence::None);
@@ -171,7 +171,7 @@ impl Loader {
     /// the same user, whatever the request really goes out with. What a scheme signs is not known before.
     pub(super) fn user(&self, core: &TaskCore) -> Result<Option<(HeaderName, HeaderValue)>> {
         let request = self.request(core);
-        let url = request.check()?;
+        let url = request.well_formed()?;
         if let Some(attempt) = self.attempt_under_way().filter(|attempt| attempt.is_for(url)) {
             return attempt.user(attempt.known).map(Some);
         }
@@ -410,7 +410,7 @@ impl Loader {
         let own =
             self.request(core).credential.iter().filter(|_| is_still_for(self.credential_url(core), url));
         let netrc = || netrc_credential(url, &core.context.configuration);
-        own.cloned().chain(std::iter::once_with(netrc).flatten())
+        own.map(|own| Credential::clone(own)).chain(std::iter::once_with(netrc).flatten())
     }
 
     /// What was accepted is kept, as long as the credential says.

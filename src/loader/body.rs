@@ -1,6 +1,7 @@
 //! The response is there: the delegate's say, its body to memory, to the delegate or to a reader,
 //! decoded, and the end.
 
+use super::caching::Told;
 use super::incoming::Incoming;
 use super::receiving::{Receiving, Sink};
 use super::{Answer, Flow, Loader, Pause, Step, without_body};
@@ -61,8 +62,9 @@ impl Loader {
         // A part may be left before its end, and what was said of the file counts for all of them.
         let integrity = self.integrity(&head, core).filter(|_| !matches!(sink, Sink::Part));
         let tee = match &sink {
-            Sink::Memory => self.begin_storing(false),
-            Sink::Delegate(_) => self.begin_storing(true),
+            Sink::Memory if decoder.is_none() => self.begin_storing(Told::Whole),
+            Sink::Memory => self.begin_storing(Told::Pieces),
+            Sink::Delegate(_) => self.begin_storing(Told::Shown),
             // A file has its own copy.
             Sink::File(_) | Sink::Part => None,
         };
@@ -81,6 +83,7 @@ impl Loader {
             integrity,
             tee,
             collected: Vec::new(),
+            whole: None,
             taken: 0,
             limit,
             decoded: 0,
@@ -160,7 +163,7 @@ impl Loader {
                     let pause = receiving.incoming.pause();
                     return Ok(Flow::Stay(Step::Body(receiving), pause));
                 }
-                return self.received(*receiving, core);
+                return self.received(receiving, core);
             }
             let patience = if sending { Patience::Never } else { self.clock.patience(mode) };
             if matches!(receiving.sink, Sink::Delegate(_)) && core.undelivered() > UNDELIVERED {
@@ -260,6 +263,9 @@ impl Loader {
         if let Some((socket, _)) = receiving.incoming.source() {
             self.interruptible(core, mode, socket)?;
         }
+        if let Some(tee) = receiving.tee.as_mut() {
+            tee.tell_pieces(&receiving.collected);
+        }
         // The idle time begins with the read, not anew each time that it is taken up again.
         if !std::mem::replace(&mut receiving.reading, true) {
             self.clock.touch();
@@ -286,7 +292,7 @@ impl Loader {
                         let head = Arc::clone(&receiving.head);
                         let verified = receiving.verify();
                         let tee = receiving.tee.take().filter(|_| verified.is_ok());
-                        self.finish(*receiving, core);
+                        self.finish(receiving, core);
                         self.finish_storing(tee, core);
                         // The reader gets all there is, and an error in place of the end.
                         let outcome = match verified {
@@ -325,7 +331,7 @@ impl Loader {
             let head = Arc::clone(&receiving.head);
             let verified = receiving.verify();
             let tee = receiving.tee.take();
-            self.finish(*receiving, core);
+            self.finish(receiving, core);
             verified?;
             self.finish_storing(tee, core);
             return Ok(ReadStep::Done(without_body(head)));
@@ -356,9 +362,9 @@ impl Loader {
     }
 
     /// All of the body was received.
-    fn received(&mut self, mut receiving: Receiving, core: &Arc<TaskCore>) -> Result<Flow> {
+    fn received(&mut self, mut receiving: Box<Receiving>, core: &Arc<TaskCore>) -> Result<Flow> {
         let head = Arc::clone(&receiving.head);
-        let collected = std::mem::take(&mut receiving.collected);
+        let (mut collected, whole) = (std::mem::take(&mut receiving.collected), receiving.whole.take());
         let sink = std::mem::replace(&mut receiving.sink, Sink::Memory);
         let verified = receiving.verify();
         let tee = receiving.tee.take();
@@ -369,8 +375,13 @@ impl Loader {
         }
         match sink {
             Sink::Memory => {
-                self.finish_storing(tee, core);
-                Ok(Flow::Done(Response::new(head, Content::Bytes(collected.into()))))
+                if tee.is_some() {
+                    // What is stored is counted without the room that is left in it.
+                    collected.shrink_to_fit();
+                }
+                let body = whole.unwrap_or_else(|| collected.into());
+                self.finish_storing_whole(tee, &body, core);
+                Ok(Flow::Done(Response::new(head, Content::Bytes(body))))
             }
             Sink::Delegate(_) => {
                 self.store_when_delivered(tee);
@@ -413,7 +424,7 @@ impl Loader {
     }
 
     /// The connection goes back, before anybody learns that the task is over.
-    fn finish(&mut self, mut receiving: Receiving, core: &Arc<TaskCore>) {
+    fn finish(&mut self, mut receiving: Box<Receiving>, core: &Arc<TaskCore>) {
         let now = self.clock.progress();
         if let Some(transaction) = self.measure() {
             transaction.response_end = Some(now);

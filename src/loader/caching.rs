@@ -22,9 +22,10 @@ use crate::metrics::{ResourceFetchType, TransactionMetrics};
 use crate::proto::caching::stored::Stored;
 use crate::proto::caching::{
     Ask, By304, ByHead, CachePolicy, CacheStatus, Conditions, Decision, Detail, ForwardReason, Freshness,
-    Portion, Presented, Received, by_304, by_head, conditions, decide, freshness, head_of, invalidated,
-    is_failure, is_selected, may_stand_in, selects, to_store,
+    Portion, Presented, Received, RequestFields, by_304, by_head, conditions, decide, freshness, head_of,
+    invalidated, is_failure, is_selected, may_stand_in, portion, selects, to_store,
 };
+use crate::request::Request;
 use crate::retry::is_transient;
 use crate::storage::Cache;
 use crate::storage::cache::{CacheBody, CacheState, Entry, url_key};
@@ -32,14 +33,13 @@ use crate::sync::Arc;
 use crate::task::core::TaskCore;
 use bytes::Bytes;
 use http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue, PRAGMA,
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, PRAGMA,
 };
 use http::{Method, StatusCode, Version};
 use refreshing::Refreshing;
 use std::sync::OnceLock;
 use std::time::SystemTime;
-use storing::Storing;
-pub(super) use storing::Tee;
+pub(super) use storing::{Tee, Told};
 
 /// What a loader has to do with the cache.
 #[derive(Default)]
@@ -48,27 +48,41 @@ pub(super) struct Caching {
     asking: Option<Box<Asking>>,
     /// Its answer was about something else than what is stored, or that is gone: all is asked for.
     unconditional: bool,
-    /// What may be stored of the response that has come.
-    storing: Option<Box<Storing>>,
+    /// What is stored of the response that has come.
+    storing: Option<Box<Tee>>,
     /// A response whose body has gone to the delegate, and which is about to be stored.
     complete: Option<Box<Tee>>,
     /// It works for the cache, and not for anybody.
-    _refreshing: Option<Refreshing>,
+    _refreshing: Option<Box<Refreshing>>,
 }
 
 /// The server is asked, and then it matters what the cache has.
 struct Asking {
     cache: Cache,
-    key: String,
     /// What had become of the URL when it was looked up.
     begun: CacheState,
-    /// The headers of the request, with all that was added to them.
-    headers: HeaderMap,
+    sent: Sent,
     /// What is stored and was not good enough to be used at once.
     selected: Option<Entry>,
     conditions: Option<Conditions>,
     why: ForwardReason,
     request_time: SystemTime,
+}
+
+/// What the server was asked with.
+#[derive(Default)]
+struct Sent {
+    /// The request's headers, if something was added to its own.
+    changed: Option<HeaderMap>,
+    /// Whom it said that it is from, by the loader's doing.
+    user: Option<(HeaderName, HeaderValue)>,
+}
+
+impl Sent {
+    fn fields<'a>(&'a self, request: &'a Request, core: &'a TaskCore) -> RequestFields<'a> {
+        let own = self.changed.as_ref().unwrap_or(request.get_headers());
+        RequestFields { own, added: &core.context.defaults, user: self.user.as_ref() }
+    }
 }
 
 /// A stored response that is to be the answer.
@@ -103,17 +117,19 @@ impl Loader {
             _ => return ask,
         };
         let request = self.request(core);
-        let (key, has_body) = (url_key(request.check()?), !request.get_body().is_absent());
-        let mut headers = presented(self.headers(core, None)?.as_ref(), core);
-        if let Some((name, user)) = self.user(core)? {
-            crate::header::insert(&mut headers, name, user)?;
-        }
-        let presented =
-            Presented { method: request.get_method(), url: request.check()?, headers: &headers, has_body };
+        let key = url_key(request.well_formed()?);
+        let mut presented = presented(request, &Sent { changed: None, user: None }, core)?;
         let begun = cache.state_of(&key);
         let mut entries = Vec::new();
-        if !presented.bypasses_cache() && matches!(*presented.method, Method::GET | Method::HEAD) {
+        let is_answered = matches!(*presented.method, Method::GET | Method::HEAD);
+        if is_answered && !policy.ignores_stored() && !presented.bypasses_cache() {
             entries = aside(core, &cache, || cache.variants(&key));
+        }
+        // What is added matters where something may have been selected by it.
+        let (added, user);
+        if !entries.is_empty() {
+            (added, user) = (self.headers(core, None)?, self.user(core)?);
+            (presented.headers.own, presented.headers.user) = (&added, user.as_ref());
         }
         if self.download.is_some() {
             // A file is to hold what the server has, and not what some cache was sent of it.
@@ -144,9 +160,8 @@ impl Loader {
         let selected = asked.stored.and_then(|index| entries.into_iter().nth(index));
         let asking = Asking {
             cache,
-            key,
             begun,
-            headers,
+            sent: Sent::default(),
             selected,
             conditions: asked.conditions.filter(|_| !self.caching.unconditional),
             why: asked.why,
@@ -170,9 +185,9 @@ impl Loader {
 
     /// Whether there is anything that the cache adds to the request.
     pub(super) fn has_cache_headers(&self, core: &TaskCore) -> bool {
-        self.caching.asking.as_ref().is_some_and(|asking| asking.conditions.is_some())
-            || self.cache_policy(core) == CachePolicy::ReloadIgnoringLocalAndRemote
-            || self.cache_policy(core) == CachePolicy::ReloadRevalidating
+        let policies = [CachePolicy::ReloadIgnoringLocalAndRemote, CachePolicy::ReloadRevalidating];
+        policies.contains(&self.cache_policy(core))
+            || self.caching.asking.as_ref().is_some_and(|asking| asking.conditions.is_some())
     }
 
     /// What the cache adds to the request.
@@ -196,27 +211,32 @@ impl Loader {
         Ok(())
     }
 
-    /// These are the headers of its own that the request is sent with. Since it was looked up there may be
-    /// other cookies, and something else that is known about who we are. What is stored for somebody else is
-    /// not asked about, and the answer is not stored for them.
-    pub(super) fn cache_sends(&self, headers: &HeaderMap, core: &TaskCore) -> Result<Option<HeaderMap>> {
-        let Some(asking) = &self.caching.asking else { return Ok(None) };
-        let mut sent = presented(headers, core);
-        if let Some((name, user)) = self.user_sent()? {
-            // The user's own is not sent then.
-            sent.remove(AUTHORIZATION);
-            crate::header::insert(&mut sent, name, user)?;
+    /// The request is to be sent with these headers, if something was added to its own. Since it was looked up
+    /// there may be other cookies, and something else that is known about who we are. What is stored for
+    /// somebody else is not asked about.
+    pub(super) fn cache_sends(&mut self, changed: Option<&HeaderMap>, core: &TaskCore) -> Result<()> {
+        if self.caching.asking.is_none() {
+            return Ok(());
         }
-        Ok((sent != asking.headers).then_some(sent))
+        let user = self.user_sent()?;
+        let own = changed.unwrap_or(self.request(core).get_headers());
+        let fields = RequestFields { own, added: &core.context.defaults, user: user.as_ref() };
+        let selected = self.caching.asking.as_ref().and_then(|asking| asking.selected.as_ref());
+        let is_other = selected.is_some_and(|entry| !is_selected(entry.stored(), fields));
+        if let Some(asking) = &mut self.caching.asking {
+            if is_other {
+                (asking.selected, asking.conditions) = (None, None);
+            }
+            asking.sent.user = user;
+        }
+        Ok(())
     }
 
-    /// See [`cache_sends`](Loader::cache_sends).
-    pub(super) fn cache_sent(&mut self, sent: HeaderMap) {
-        let Some(asking) = &mut self.caching.asking else { return };
-        if asking.selected.as_ref().is_some_and(|entry| !is_selected(entry.stored(), &sent)) {
-            (asking.selected, asking.conditions) = (None, None);
+    /// See [`cache_sends`](Loader::cache_sends): the answer is stored for those, and for nobody else.
+    pub(super) fn cache_sent(&mut self, changed: Option<HeaderMap>) {
+        if let Some(asking) = &mut self.caching.asking {
+            asking.sent.changed = changed;
         }
-        asking.headers = sent;
     }
 
     /// The request is about to be sent.
@@ -238,109 +258,66 @@ impl Loader {
         core: &Arc<TaskCore>,
     ) -> Result<Option<Step>> {
         self.invalidate(head, core)?;
-        let Some(mut asking) = self.caching.asking.take() else { return Ok(None) };
-        let request = self.request(core);
-        if !request.get_method().is_safe() {
-            // It is the change itself that says what is so from now on.
-            asking.begun = asking.cache.state_of(&asking.key);
+        let Some(asking) = self.caching.asking.take() else { return Ok(None) };
+        let response_time = SystemTime::now();
+        if is_failure(head.status) {
+            let request = asking.sent.fields(self.request(core), core);
+            if let Some(found) = stand_in(&asking, request, response_time, Some(head.status)) {
+                // Another try goes before what is old.
+                if let Some(step) = self.try_after(head, core) {
+                    return Ok(Some(step));
+                }
+                log::info!("task {}: {}; what is stored is used instead", core.id, head.status);
+                return Ok(Some(Step::Cached(Box::new(found))));
+            }
         }
-        let (method, url) = (request.get_method().clone(), request.check()?.clone());
-        let has_body = !request.get_body().is_absent();
-        let presented = Presented { method: &method, url: &url, headers: &asking.headers, has_body };
+        let presented = presented(self.request(core), &asking.sent, core)?;
         let received = Received {
             status: head.status,
             version: head.version,
             headers: &head.headers,
             is_delimited,
             request_time: asking.request_time,
-            response_time: SystemTime::now(),
+            response_time,
         };
         if let (StatusCode::NOT_MODIFIED, Some(entry), Some(asked)) =
             (head.status, &asking.selected, asking.conditions)
         {
-            return Ok(Some(self.validated(entry, asked, &presented, &received, &asking, is_trusted)));
+            let Some(found) = validated(entry, asked, &presented, &received, &asking, is_trusted) else {
+                self.caching.unconditional = true;
+                return Ok(Some(Step::Prepare));
+            };
+            return Ok(Some(Step::Cached(Box::new(found))));
         }
         if head.status == StatusCode::NOT_MODIFIED && self.caching.unconditional {
             let message = "the server said that nothing had changed (304), and nobody had asked that";
             return Err(Error::new(ErrorKind::BadServerResponse, message));
         }
-        if is_failure(head.status) {
-            let stands_in = asking
-                .selected
-                .as_ref()
-                .and_then(|entry| may_stand_in(&asking.headers, entry.stored(), received.response_time));
-            if let (Some(entry), Some(freshness)) = (asking.selected.clone(), stands_in) {
-                // Another try goes before what is old.
-                if let Some(step) = self.try_after(head, core) {
-                    return Ok(Some(step));
-                }
-                log::info!("task {}: {}; what is stored is used instead", core.id, head.status);
-                let found = stand_in(entry, &asking, freshness, Some(head.status));
-                return Ok(found.map(|found| Step::Cached(Box::new(found))));
-            }
-        }
         if !is_trusted {
             return Ok(None);
         }
-        if method == Method::HEAD {
+        if *presented.method == Method::HEAD {
             updated_by_head(&asking, &received, core);
         }
-        if let Some(stored) = to_store(&presented, &received) {
-            let Asking { cache, key, begun, headers, .. } = *asking;
-            let length = head.content_length;
-            self.caching.storing = Some(Box::new(Storing { cache, key, begun, headers, stored, length }));
-        }
+        let Some(stored) = to_store(&presented, &received) else { return Ok(None) };
+        let (request, Asking { cache, sent, begun, .. }) = (self.request(core), *asking);
+        let key = url_key(request.well_formed()?);
+        // An unsafe request has removed what was there, and it is its answer that says what is so now.
+        let begun = if request.get_method().is_safe() { begun } else { cache.state_of(&key) };
+        let tee = Tee::new(cache, &key, begun, stored, head.content_length, sent);
+        self.caching.storing = tee.map(Box::new);
         Ok(None)
-    }
-
-    /// The server says that nothing has changed.
-    fn validated(
-        &mut self,
-        entry: &Entry,
-        asked: Conditions,
-        presented: &Presented<'_>,
-        received: &Received<'_>,
-        asking: &Asking,
-        is_trusted: bool,
-    ) -> Step {
-        let (stored, keep) = match by_304(entry.stored(), presented, asked, received) {
-            By304::Valid { stored, keep } => (Arc::from(stored), keep),
-            By304::Other => {
-                self.caching.unconditional = true;
-                return Step::Prepare;
-            }
-        };
-        let freshness = freshness(&stored, received.response_time);
-        let status = CacheStatus {
-            forwarded_status: Some(received.status),
-            ttl: Some(freshness.time_to_live()),
-            stored: keep && is_trusted,
-            ..CacheStatus::forward(asking.why)
-        };
-        Step::Cached(Box::new(Found {
-            cache: asking.cache.clone(),
-            entry: entry.clone(),
-            portion: selects(presented, &stored).unwrap_or(Portion::Whole),
-            stored,
-            change: match keep {
-                _ if !is_trusted => Change::None,
-                true => Change::Update,
-                false => Change::Remove,
-            },
-            freshness,
-            status,
-        }))
     }
 
     /// The request has failed. What is stored may stand in for its answer, unless somebody has seen some of
     /// that.
     pub(super) fn instead_of_failure(&mut self, core: &Arc<TaskCore>, error: Error) -> Result<Step> {
         let Some(asking) = self.caching.asking.take() else { return Err(error) };
-        let is_over = core.is_settled() || self.tries.shown || !is_transient(error.kind());
-        let Some(entry) = asking.selected.clone().filter(|_| !is_over) else { return Err(error) };
-        let now = SystemTime::now();
-        let found = may_stand_in(&asking.headers, entry.stored(), now)
-            .and_then(|freshness| stand_in(entry, &asking, freshness, None));
+        if core.is_settled() || self.tries.shown || !is_transient(error.kind()) {
+            return Err(error);
+        }
+        let request = asking.sent.fields(self.request(core), core);
+        let found = stand_in(&asking, request, SystemTime::now(), None);
         let Some(found) = found else { return Err(error) };
         log::info!("task {}: {error}; what is stored is used instead", core.id);
         let now = self.clock.touch();
@@ -383,7 +360,7 @@ impl Loader {
             version: stored.version,
             decoded: headers.contains_key(CONTENT_ENCODING),
             headers: headers.into(),
-            url: self.request(core).check()?.clone(),
+            url: self.request(core).well_formed()?.clone(),
             content_length: if is_head { announced } else { Some(body.left()) },
             trailers: OnceLock::new(),
         };
@@ -415,7 +392,7 @@ impl Loader {
             status: StatusCode::GATEWAY_TIMEOUT,
             version: Version::HTTP_11,
             headers: headers.into(),
-            url: self.request(core).check()?.clone(),
+            url: self.request(core).well_formed()?.clone(),
             decoded: false,
             content_length: Some(0),
             trailers: OnceLock::new(),
@@ -431,7 +408,7 @@ impl Loader {
             return Ok(());
         }
         let Some(cache) = &core.context.stores()?.cache else { return Ok(()) };
-        let urls = invalidated(request.get_method(), request.check()?, head.status, &head.headers);
+        let urls = invalidated(request.get_method(), request.well_formed()?, head.status, &head.headers);
         aside(core, cache, || urls.iter().for_each(|url| cache.remove_url(&url_key(url))));
         Ok(())
     }
@@ -458,22 +435,57 @@ fn aside<T>(core: &TaskCore, cache: &Cache, run: impl FnOnce() -> T) -> T {
     if cache.disk_capacity() > 0 { core.context.pool.shared().blocking(run) } else { run() }
 }
 
-/// The headers with those that the session adds.
-fn presented(own: &HeaderMap, core: &TaskCore) -> HeaderMap {
-    let mut headers = own.clone();
-    for (name, value) in core.context.defaults.iter().filter(|(name, _)| !own.contains_key(name)) {
-        // More than a map takes would not be sent either.
-        let _ = headers.try_append(name, value.clone());
-    }
-    headers
+/// A request as the server gets it.
+fn presented<'a>(request: &'a Request, sent: &'a Sent, core: &'a TaskCore) -> Result<Presented<'a>> {
+    let (headers, has_body) = (sent.fields(request, core), !request.get_body().is_absent());
+    Ok(Presented { method: request.get_method(), url: request.well_formed()?, headers, has_body })
 }
 
-fn stand_in(
-    entry: Entry,
+/// What becomes of what is stored when the server says that nothing has changed. `None` if it does not say it
+/// of that.
+fn validated(
+    entry: &Entry,
+    asked: Conditions,
+    presented: &Presented<'_>,
+    received: &Received<'_>,
     asking: &Asking,
-    freshness: Freshness,
+    is_trusted: bool,
+) -> Option<Found> {
+    let (stored, keep): (Arc<Stored>, bool) = match by_304(entry.stored(), presented, asked, received) {
+        By304::Valid { stored, keep } => (Arc::from(stored), keep),
+        By304::Other => return None,
+    };
+    let freshness = freshness(&stored, received.response_time);
+    let status = CacheStatus {
+        forwarded_status: Some(received.status),
+        ttl: Some(freshness.time_to_live()),
+        stored: keep && is_trusted,
+        ..CacheStatus::forward(asking.why)
+    };
+    Some(Found {
+        cache: asking.cache.clone(),
+        entry: entry.clone(),
+        portion: selects(presented, &stored).unwrap_or(Portion::Whole),
+        stored,
+        change: match keep {
+            _ if !is_trusted => Change::None,
+            true => Change::Update,
+            false => Change::Remove,
+        },
+        freshness,
+        status,
+    })
+}
+
+/// What is stored in place of the answer that failed, if it may stand in for that.
+fn stand_in(
+    asking: &Asking,
+    request: RequestFields<'_>,
+    now: SystemTime,
     failure: Option<StatusCode>,
 ) -> Option<Found> {
+    let entry = asking.selected.clone()?;
+    let freshness = may_stand_in(request, entry.stored(), now)?;
     let status = CacheStatus {
         forwarded_status: failure,
         ttl: Some(freshness.time_to_live()),
@@ -482,7 +494,7 @@ fn stand_in(
     };
     let stored = Arc::clone(entry.stored());
     // What was asked for with GET and could not be had is the whole or a part, as it was stored.
-    let portion = crate::proto::caching::portion(&stored, &asking.headers)?;
+    let portion = portion(&stored, request)?;
     let (cache, change) = (asking.cache.clone(), Change::None);
     Some(Found { cache, entry, stored, change, portion, freshness, status })
 }

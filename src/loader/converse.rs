@@ -300,7 +300,7 @@ impl Loader {
         Ok(ResponseHead {
             status: head.status,
             version: head.version,
-            url: self.request(core).check()?.clone(),
+            url: self.request(core).well_formed()?.clone(),
             // Whether it is: that is found out when the response is delivered.
             decoded: head.is_encoded(),
             headers: head.headers,

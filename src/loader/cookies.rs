@@ -26,15 +26,15 @@ impl Loader {
         let Some(storage) = storage else { return Ok(()) };
         let given =
             if headers.contains_key(COOKIE) { &**headers } else { configuration.get_additional_headers() };
-        let given: Vec<&[u8]> = given.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
-        let pairs = given.iter().flat_map(|line| line.split(|&byte| byte == b';'));
-        let names: Vec<&[u8]> = pairs.map(name).collect();
-        let (url, document) = (request.well_formed()?, request.get_main_document_url());
-        let Some(stored) = storage.header_for(url, document, &names, SystemTime::now()) else {
-            return Ok(());
+        let given = || given.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
+        let is_given = |wanted: &[u8]| {
+            let mut pairs = given().flat_map(|line| line.split(|&byte| byte == b';'));
+            pairs.any(|pair| name(pair) == wanted)
         };
+        let (url, document) = (request.well_formed()?, request.get_main_document_url());
+        let Some(stored) = storage.header_for(url, document, is_given) else { return Ok(()) };
         // One field: RFC 6265bis, section 5.8.1.
-        let all: Vec<&[u8]> = given.into_iter().chain([stored.as_bytes()]).collect();
+        let all: Vec<&[u8]> = given().chain([stored.as_bytes()]).collect();
         let value = if all.len() > 1 { header_value(all.join(&b"; "[..])) } else { Some(stored) };
         value.map_or(Ok(()), |value| crate::header::insert(headers.to_mut(), COOKIE, value))
     }

@@ -46,7 +46,7 @@ enum Source {
     /// For files, with the pool whose threads may be held up by a file system.
     File(FileBody, Arc<crate::engine::pool::Shared>),
     /// A body of the cache's, likewise.
-    Cached(CacheFile, Arc<crate::engine::pool::Shared>),
+    Cached(Box<CacheFile>, Arc<crate::engine::pool::Shared>),
     Protocol(Load),
 }
 
@@ -59,7 +59,7 @@ impl Local {
     pub(super) fn cached(body: CacheBody, pool: &Arc<crate::engine::pool::Shared>) -> Self {
         match body {
             CacheBody::Memory(bytes) => Local::memory(bytes),
-            CacheBody::File(file) => Local::of(Source::Cached(file, Arc::clone(pool))),
+            CacheBody::File(file) => Local::of(Source::Cached(Box::new(file), Arc::clone(pool))),
         }
     }
 

@@ -1,6 +1,5 @@
 //! Before anything is sent: is the request sound, and what will its head be.
 
-use super::authorization::Authorization;
 use super::{Flow, Loader, Step};
 use crate::body::Source;
 use crate::connection::idle::{Origin, Want};
@@ -63,7 +62,12 @@ impl Loader {
                 log::debug!("task {}: {} {}", core.id, request.get_method(), redacted(url));
             }
         }
-        self.transactions.push(transaction);
+        if self.transactions.is_empty() {
+            // Few tasks have more than one, for which there would be room after a push.
+            self.transactions = vec![transaction];
+        } else {
+            self.transactions.push(transaction);
+        }
         // A former exchange may have ended while it waited for `100 Continue`.
         self.clock.next_attempt = None;
         self.route = route;
@@ -98,7 +102,7 @@ impl Loader {
 
     /// Does something with the request's origin, such as `https://example.com:8443`.
     pub(super) fn with_origin<T>(&self, core: &Arc<TaskCore>, run: impl FnOnce(&str) -> T) -> Result<T> {
-        let url = self.request(core).check()?;
+        let url = self.request(core).well_formed()?;
         if url.username().is_empty() && url.password().is_none() {
             return Ok(run(&url[..Position::BeforePath]));
         }
@@ -111,24 +115,13 @@ impl Loader {
     /// The head as it goes on the wire, and whether the connection may persist after it.
     pub(super) fn encode(&mut self, core: &Arc<TaskCore>, body: &Source) -> Result<(Vec<u8>, bool)> {
         let authorization = self.authorize(core)?;
-        let headers = self.headers(core, body.len())?;
-        if let Some(sent) = self.cache_sends(&headers, core)? {
-            let headers = headers.into_owned();
-            self.cache_sent(sent);
-            return self.encode_with(Cow::Owned(headers), authorization, core, body);
-        }
-        self.encode_with(headers, authorization, core, body)
-    }
-
-    fn encode_with(
-        &self,
-        mut headers: Cow<'_, HeaderMap>,
-        authorization: Authorization,
-        core: &TaskCore,
-        body: &Source,
-    ) -> Result<(Vec<u8>, bool)> {
+        let changed = match self.headers(core, body.len())? {
+            Cow::Owned(headers) => Some(headers),
+            Cow::Borrowed(_) => None,
+        };
+        self.cache_sends(changed.as_ref(), core)?;
         let request = self.request(core);
-        let url = request.check()?;
+        let url = request.well_formed()?;
         let length = match body.len() {
             Some(0) => BodyLength::None,
             Some(length) => BodyLength::Known(length),
@@ -139,13 +132,16 @@ impl Loader {
             let defaults = &core.context.defaults;
             encode_head(head, request.get_method(), url, headers, defaults, length, TargetForm::Origin)
         };
-        if !authorization.is_nothing() {
-            authorization.add_to(headers.to_mut())?;
-        }
-        if self.has_cache_headers(core) {
-            self.cache_headers(headers.to_mut(), core)?;
-        }
-        let persistence = encode(&mut head, &headers);
+        let headers = changed.as_ref().unwrap_or(request.get_headers());
+        let persistence = if authorization.is_nothing() && !self.has_cache_headers(core) {
+            encode(&mut head, headers)
+        } else {
+            let mut all = headers.clone();
+            authorization.add_to(&mut all)?;
+            self.cache_headers(&mut all, core)?;
+            encode(&mut head, &all)
+        };
+        self.cache_sent(changed);
         Ok((head, persistence == Persistence::KeepAlive))
     }
 

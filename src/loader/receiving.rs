@@ -49,6 +49,8 @@ pub(super) struct Receiving {
     pub(super) tee: Option<Box<Tee>>,
     /// What was collected, decoded. With a reader: what it takes first.
     pub(super) collected: Vec<u8>,
+    /// All of it in place of that, if it was in memory before.
+    pub(super) whole: Option<Bytes>,
     pub(super) taken: usize,
     pub(super) limit: usize,
     pub(super) decoded: u64,
@@ -108,8 +110,8 @@ impl Receiving {
         if self.decoder.is_none() {
             if let Some(whole) = self.incoming.take_whole() {
                 self.decoded += whole.len() as u64;
-                self.collected = whole.into();
-                self.note_collected(0);
+                note(&mut self.integrity, &mut self.tee, &whole);
+                self.whole = Some(whole);
                 self.ended = true;
                 return Ok(Body::Piece);
             }

@@ -1,7 +1,7 @@
 //! Redirects: whether to follow, with the delegate's say, and the change to the next request.
 
 use super::authorization::url_authorization;
-use super::caching::Tee;
+use super::caching::{Tee, Told};
 use super::incoming::Incoming;
 use super::local::check_redirect;
 use super::security::upgraded;
@@ -177,7 +177,7 @@ impl Loader {
 
     /// The response is followed, and may be kept for the next time.
     fn leave_redirect(&mut self, incoming: Incoming, core: &Arc<TaskCore>) {
-        let tee = self.begin_storing(false);
+        let tee = self.begin_storing(Told::Pieces);
         self.leave_storing(incoming, tee, core);
     }
 
@@ -211,8 +211,8 @@ fn has_credentials(url: &Url) -> bool {
 fn proposed(request: &Request, new: NewRequest, credentials: Option<HeaderValue>) -> Result<Request> {
     let mut next = request.clone();
     // A user who is led elsewhere is there.
-    if next.main_document_url.is_some() && next.main_document_url.as_ref() == request.get_url() {
-        next.main_document_url = Some(new.url.clone());
+    if next.main_document_url.is_some() && next.get_main_document_url() == request.get_url() {
+        next.main_document_url = Some(Box::new(new.url.clone()));
     }
     next.method = new.method;
     next.url = Ok(new.url);

@@ -16,7 +16,7 @@ impl Loader {
     /// Makes the request a secure one if its host has asked for that, and fails if it is to go out in cleartext where
     /// that is not allowed. For each request, whatever led to it.
     pub(super) fn secure(&mut self, core: &Arc<TaskCore>) -> Result<()> {
-        let url = self.request(core).check()?;
+        let url = self.request(core).well_formed()?;
         if url.scheme() != "http" {
             return Ok(());
         }
@@ -29,7 +29,8 @@ impl Loader {
             return Ok(());
         }
         // A part of a download goes where the task was led.
-        let is_led = self.segment.is_some() || Some(url) != core.original.get_url();
+        let is_led =
+            self.segment.is_some() || (self.request.is_some() && Some(url) != core.original.get_url());
         self.allowed(core).check(url, if is_led { Way::Redirected } else { Way::Asked })
     }
 
@@ -51,8 +52,11 @@ impl Loader {
         head: &ParsedHead,
         core: &TaskCore,
     ) -> Result<()> {
+        if !head.is_strict() {
+            return Ok(());
+        }
         let url = self.request(core).check()?;
-        if !head.is_strict() || url.scheme() != "https" || trust_was_overridden(exchange, core) {
+        if url.scheme() != "https" || trust_was_overridden(exchange, core) {
             return Ok(());
         }
         // Of several fields the first counts.
@@ -71,7 +75,7 @@ pub(super) fn is_from_where_it_says(exchange: &Exchange, url: &Url, core: &TaskC
 
 /// The secure URL in place of a cleartext one, if its host has asked for that.
 pub(super) fn upgraded(url: &Url, core: &TaskCore) -> Option<Url> {
-    core.context.stores().ok()?.security.as_ref()?.upgraded(url, SystemTime::now())
+    core.context.stores().ok()?.security.as_ref()?.upgraded(url, SystemTime::now)
 }
 
 /// Whether the peer's certificate was accepted although it was not found good: who is at the other end is not known

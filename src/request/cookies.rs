@@ -46,13 +46,13 @@ impl Request {
     pub fn main_document_url(self, url: impl IntoUrl) -> Self {
         let url = url.into_url();
         self.attempt(|request| {
-            request.main_document_url = Some(url?);
+            request.main_document_url = Some(Box::new(url?));
             Ok(())
         })
     }
 
     /// The URL of the document that the request is for.
     pub fn get_main_document_url(&self) -> Option<&Url> {
-        self.main_document_url.as_ref()
+        self.main_document_url.as_deref()
     }
 }

@@ -6,7 +6,7 @@ mod hosts;
 
 use super::Choice;
 use super::instances::Instances;
-use super::journal::{Journal, Kind};
+use super::journal::{Journal, Kind, News};
 use super::places::{Places, make};
 use crate::configuration::Configuration;
 use crate::error::{Error, ErrorKind, Result};
@@ -218,13 +218,13 @@ impl HstsStorage {
     }
 
     /// The secure URL in place of a cleartext one, if its host has asked for that.
-    pub(crate) fn upgraded(&self, url: &Url, now: SystemTime) -> Option<Url> {
-        if url.scheme() != "http" {
+    pub(crate) fn upgraded(&self, url: &Url, now: impl FnOnce() -> SystemTime) -> Option<Url> {
+        let hosts = self.0.hosts();
+        if hosts.is_empty() || url.scheme() != "http" {
             return None;
         }
         let host = url.host()?;
-        let name = name_of(&host)?;
-        if !self.0.hosts().covers(name, seconds(now)) {
+        if !hosts.covers(name_of(&host)?, seconds(now())) {
             return None;
         }
         let mut secure = url.clone();
@@ -246,7 +246,10 @@ impl Inner {
         let Some(journal) = &self.journal else { return lock(&self.hosts) };
         journal.tell();
         let mut hosts = lock(&self.hosts);
-        hosts.learn(journal.news(), now());
+        let news = journal.news();
+        if news != News::default() {
+            hosts.learn(news, now());
+        }
         hosts
     }
 

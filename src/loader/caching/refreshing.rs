@@ -21,7 +21,7 @@ impl Loader {
         if !lock(&context.refreshing).insert(key.to_owned()) {
             return;
         }
-        let refreshing = Refreshing { context: Arc::clone(context), key: key.to_owned() };
+        let refreshing = Box::new(Refreshing { context: Arc::clone(context), key: key.to_owned() });
         let request = for_another_task(self.request(core).clone(), self.credential_url(core));
         let request = request.cache_policy(CachePolicy::ReloadRevalidating);
         let loader = Loader {

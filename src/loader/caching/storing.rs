@@ -2,7 +2,7 @@
 //! say; and that nothing is found in the cache before all of it has come.
 
 use super::super::{Answer, Flow, Loader, Pause, Step};
-use super::aside;
+use super::{Sent, aside};
 use crate::disposition::CacheDecision;
 use crate::error::Result;
 use crate::head::ResponseHead;
@@ -13,19 +13,6 @@ use crate::storage::{Cache, CachedResponse, StoragePolicy};
 use crate::sync::Arc;
 use crate::task::core::{Events, TaskCore};
 use bytes::Bytes;
-use http::HeaderMap;
-
-/// A response that may be stored.
-pub(super) struct Storing {
-    pub(super) cache: Cache,
-    pub(super) key: String,
-    pub(super) begun: CacheState,
-    /// Those of the request, with all that was added to them.
-    pub(super) headers: HeaderMap,
-    pub(super) stored: Stored,
-    /// The length of its body, if it is known.
-    pub(super) length: Option<u64>,
-}
 
 /// A response that is being stored. Dropping it leaves nothing in the cache.
 pub(in crate::loader) struct Tee {
@@ -33,14 +20,26 @@ pub(in crate::loader) struct Tee {
     /// `None` once it is too long.
     writer: Option<CacheWriter>,
     policy: StoragePolicy,
+    /// What the server was asked with, by which the response may be selected.
+    sent: Sent,
+    told: Told,
     /// What the delegate was given, if it is to be asked.
     shown: Option<Shown>,
 }
 
+/// How a [`Tee`] learns what is in the body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::loader) enum Told {
+    /// In the end, all at once: it is in memory then, and need not be there twice.
+    Whole,
+    /// As it comes.
+    Pieces,
+    /// As it comes, and the delegate gets it.
+    Shown,
+}
+
 /// The body as the delegate has seen it.
 struct Shown {
-    /// The headers of the request, by which the response may be selected.
-    asked: HeaderMap,
     pieces: Vec<Bytes>,
     length: u64,
     /// The most of it that is kept for the question.
@@ -48,8 +47,30 @@ struct Shown {
 }
 
 impl Tee {
+    /// For a response whose body is so long, if that is known. `None` if it is not to be stored.
+    pub(super) fn new(
+        cache: Cache,
+        key: &str,
+        begun: CacheState,
+        stored: Stored,
+        length: Option<u64>,
+        sent: Sent,
+    ) -> Option<Tee> {
+        // What it was selected by is written to no file.
+        let policy =
+            if stored.is_secret() { StoragePolicy::AllowedInMemoryOnly } else { StoragePolicy::Allowed };
+        let mut writer = cache.writer(key, stored, policy)?.begun(begun);
+        if length.is_some_and(|length| !writer.expect(length)) {
+            return None;
+        }
+        Some(Tee { cache, writer: Some(writer), policy, sent, told: Told::Pieces, shown: None })
+    }
+
     /// More of the body, as it was received.
     pub(in crate::loader) fn update(&mut self, bytes: &[u8]) {
+        if self.told == Told::Whole {
+            return;
+        }
         if self.writer.as_mut().is_some_and(|writer| !writer.write(bytes)) {
             self.give_up();
         }
@@ -65,34 +86,62 @@ impl Tee {
         shown.pieces.push(piece.clone());
     }
 
+    /// It is not going to be in memory as a whole. This is what was there of it.
+    pub(in crate::loader) fn tell_pieces(&mut self, collected: &[u8]) {
+        if self.told == Told::Whole {
+            self.told = Told::Pieces;
+            self.update(collected);
+        }
+    }
+
+    /// All of the body has come. What it is, if it is in memory as a whole. False if it is not stored.
+    fn commit(self, whole: Option<&Bytes>, core: &TaskCore) -> bool {
+        let Tee { cache, writer: Some(writer), told, .. } = self else { return false };
+        aside(core, &cache, || match (told, whole) {
+            (Told::Whole, Some(body)) => writer.commit_whole(body.clone()),
+            (Told::Whole, None) => false,
+            (Told::Pieces | Told::Shown, _) => writer.commit(),
+        })
+    }
+
     fn give_up(&mut self) {
         (self.writer, self.shown) = (None, None);
     }
 }
 
 impl Loader {
-    /// The body begins. What it is written to, if it is to be stored. `is_shown`: the delegate gets it.
-    pub(in crate::loader) fn begin_storing(&mut self, is_shown: bool) -> Option<Box<Tee>> {
-        let Storing { cache, key, begun, headers, stored, length } = *self.caching.storing.take()?;
-        // What it was selected by is written to no file.
-        let policy =
-            if stored.is_secret() { StoragePolicy::AllowedInMemoryOnly } else { StoragePolicy::Allowed };
-        let mut writer = cache.writer(&key, stored, policy)?.begun(begun);
-        if length.is_some_and(|length| !writer.expect(length)) {
-            return None;
-        }
+    /// The body begins. What it is written to, if it is to be stored.
+    pub(in crate::loader) fn begin_storing(&mut self, told: Told) -> Option<Box<Tee>> {
+        let mut tee = self.caching.storing.take()?;
         self.note_stored(true);
-        // As much as the largest entry, whatever it is decoded to.
-        let most = cache.memory_capacity().max(cache.disk_capacity()) / 20;
-        let shown = is_shown.then(|| Shown { asked: headers, pieces: Vec::new(), length: 0, most });
-        Some(Box::new(Tee { cache, writer: Some(writer), policy, shown }))
+        tee.told = told;
+        if told == Told::Shown {
+            // As much as the largest entry, whatever it is decoded to.
+            let most = tee.cache.memory_capacity().max(tee.cache.disk_capacity()) / 20;
+            tee.shown = Some(Shown { pieces: Vec::new(), length: 0, most });
+        }
+        Some(tee)
     }
 
     /// All of the body has come, and is what it has to be.
     pub(in crate::loader) fn finish_storing(&mut self, tee: Option<Box<Tee>>, core: &TaskCore) {
-        let Some(tee) = tee else { return };
-        let stored = tee.writer.is_some_and(|writer| aside(core, &tee.cache, || writer.commit()));
-        self.note_stored(stored);
+        if let Some(tee) = tee {
+            let stored = tee.commit(None, core);
+            self.note_stored(stored);
+        }
+    }
+
+    /// The same, of a body that is in memory as a whole.
+    pub(in crate::loader) fn finish_storing_whole(
+        &mut self,
+        tee: Option<Box<Tee>>,
+        body: &Bytes,
+        core: &TaskCore,
+    ) {
+        if let Some(tee) = tee {
+            let stored = tee.commit(Some(body), core);
+            self.note_stored(stored);
+        }
     }
 
     fn note_stored(&mut self, stored: bool) {
@@ -148,9 +197,9 @@ impl Loader {
         match answer {
             Answer::Cache(decision) => match (*decision, tee) {
                 (CacheDecision::Store, tee) => self.finish_storing(tee.map(Box::new), core),
-                (CacheDecision::StoreAs(response), Some(Tee { cache, writer: Some(writer), shown, .. })) => {
-                    let asked = shown.map(|shown| shown.asked).unwrap_or_default();
-                    let stored = aside(core, &cache, || writer.commit_as(&response, &asked));
+                (CacheDecision::StoreAs(response), Some(Tee { cache, writer: Some(writer), sent, .. })) => {
+                    let asked = sent.fields(self.request(core), core);
+                    let stored = aside(core, &cache, || writer.commit_as(&response, asked));
                     self.note_stored(stored);
                 }
                 (CacheDecision::DoNotStore | CacheDecision::StoreAs(_), _) => {

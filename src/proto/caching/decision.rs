@@ -1,6 +1,7 @@
 //! What is done with a request, given what is stored for its URL (RFC 9111, sections 4 and 5.2.1).
 
 use super::directives::{RequestDirectives, ResponseDirectives};
+use super::fields::RequestFields;
 use super::freshness::Freshness;
 use super::policy::CachePolicy;
 use super::ranges::{Portion, describe, is_for_part, portion};
@@ -22,7 +23,7 @@ pub(crate) struct Presented<'a> {
     pub(crate) method: &'a Method,
     pub(crate) url: &'a Url,
     /// With those that are added to what the program has set.
-    pub(crate) headers: &'a HeaderMap,
+    pub(crate) headers: RequestFields<'a>,
     pub(crate) has_body: bool,
 }
 
@@ -108,9 +109,7 @@ fn decide_by<'a>(
     if !matches!(*request.method, Method::GET | Method::HEAD) {
         return fetch(ForwardReason::Method);
     }
-    let ignores =
-        matches!(policy, CachePolicy::ReloadIgnoringLocal | CachePolicy::ReloadIgnoringLocalAndRemote);
-    if ignores || directives.no_store || request.bypasses_cache() {
+    if policy.ignores_stored() || directives.no_store || request.bypasses_cache() {
         return fetch(ForwardReason::Bypass);
     }
     let (index, stored, portion) = match select(request, stored) {
@@ -257,7 +256,11 @@ fn date(stored: &Stored) -> Option<&HeaderValue> {
 
 /// Whether a stale response may stand in for a server that could not be reached, or answered 500, 502, 503
 /// or 504 (RFC 5861, section 4).
-pub(crate) fn may_stand_in(request: &HeaderMap, stored: &Stored, now: SystemTime) -> Option<Freshness> {
+pub(crate) fn may_stand_in(
+    request: RequestFields<'_>,
+    stored: &Stored,
+    now: SystemTime,
+) -> Option<Freshness> {
     let directives = ResponseDirectives::of(&stored.headers);
     let asked = RequestDirectives::of(request);
     if directives.must_revalidate || directives.no_cache || asked.no_cache {

@@ -1,8 +1,10 @@
 //! `Cache-Control` (RFC 9111, section 5.2): its directives in requests and in responses. What cannot be
 //! understood counts as the more careful of what it could mean.
 
-use http::HeaderName;
+use super::fields::RequestFields;
+use crate::proto::http1::has_element;
 use http::header::{CACHE_CONTROL, HeaderMap, PRAGMA};
+use http::{HeaderName, HeaderValue};
 use std::borrow::Cow;
 
 /// Seconds that count as for ever (section 1.2.2).
@@ -52,7 +54,7 @@ impl ResponseDirectives {
     /// Those of a response.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let mut found = ResponseDirectives::default();
-        for directive in directives(headers) {
+        for directive in directives(headers.get_all(CACHE_CONTROL).iter()) {
             let Some(Directive { name, value }) = directive else {
                 // A string without an end may hold anything.
                 found.no_cache = true;
@@ -94,13 +96,15 @@ impl ResponseDirectives {
 
 impl RequestDirectives {
     /// Those of a request. `Pragma: no-cache` counts where there is no `Cache-Control` (section 5.4).
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
+    pub(crate) fn of<'a>(fields: impl Into<RequestFields<'a>>) -> Self {
+        let fields = fields.into();
         let mut found = RequestDirectives::default();
-        if !headers.contains_key(CACHE_CONTROL) {
-            found.no_cache = crate::proto::http1::lists_token(headers, &PRAGMA, "no-cache");
+        if !fields.contains_key(&CACHE_CONTROL) {
+            let mut lines = fields.get_all(&PRAGMA);
+            found.no_cache = lines.any(|line| has_element(line.as_bytes(), "no-cache"));
             return found;
         }
-        for directive in directives(headers) {
+        for directive in directives(fields.get_all(&CACHE_CONTROL)) {
             let Some(Directive { name, value }) = directive else {
                 found.no_cache = true;
                 continue;
@@ -178,8 +182,10 @@ pub(super) fn delta_seconds(digits: &[u8]) -> Option<u64> {
 }
 
 /// All directives of all lines. `None` for one that has no end.
-fn directives(headers: &HeaderMap) -> impl Iterator<Item = Option<Directive<'_>>> {
-    headers.get_all(CACHE_CONTROL).iter().flat_map(|line| Directives { rest: line.as_bytes() })
+fn directives<'a>(
+    lines: impl Iterator<Item = &'a HeaderValue>,
+) -> impl Iterator<Item = Option<Directive<'a>>> {
+    lines.flat_map(|line| Directives { rest: line.as_bytes() })
 }
 
 struct Directives<'a> {
@@ -258,7 +264,6 @@ fn unquoted(value: &[u8]) -> Value<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
 
     fn headers(lines: &[&str]) -> HeaderMap {
         let mut headers = HeaderMap::new();

@@ -10,6 +10,7 @@
 
 mod decision;
 mod directives;
+mod fields;
 mod freshness;
 mod policy;
 mod ranges;
@@ -23,6 +24,7 @@ pub(crate) use decision::{
     Ask, Conditions, Decision, Presented, conditions, decide, freshness, head_of, is_failure, may_stand_in,
     selects,
 };
+pub(crate) use fields::RequestFields;
 pub(crate) use freshness::Freshness;
 pub use policy::CachePolicy;
 pub(crate) use ranges::{Portion, portion};

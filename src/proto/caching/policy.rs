@@ -38,3 +38,10 @@ pub enum CachePolicy {
     /// `reloadRevalidatingCacheData`.
     ReloadRevalidating,
 }
+
+impl CachePolicy {
+    /// Whether the server is asked as if nothing were stored.
+    pub(crate) fn ignores_stored(self) -> bool {
+        matches!(self, CachePolicy::ReloadIgnoringLocal | CachePolicy::ReloadIgnoringLocalAndRemote)
+    }
+}

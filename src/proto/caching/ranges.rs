@@ -1,6 +1,7 @@
 //! Requests for a part, answered from what is stored: all of a representation, or a part of it that was
 //! asked for before (RFC 9110, section 14; RFC 9111, section 3.4).
 
+use super::fields::RequestFields;
 use super::stored::Stored;
 use crate::proto::http1::framing::decimal;
 use crate::proto::ranges::ContentRange;
@@ -61,7 +62,8 @@ impl Portion {
 }
 
 /// What of a stored response answers a request, if anything does.
-pub(crate) fn portion(stored: &Stored, request: &HeaderMap) -> Option<Portion> {
+pub(crate) fn portion<'a>(stored: &Stored, request: impl Into<RequestFields<'a>>) -> Option<Portion> {
+    let request = request.into();
     let is_part = stored.status == StatusCode::PARTIAL_CONTENT;
     // A range is a matter of successful requests.
     if !is_part && stored.status != StatusCode::OK {
@@ -72,7 +74,7 @@ pub(crate) fn portion(stored: &Stored, request: &HeaderMap) -> Option<Portion> {
         Range::One(asked) => Some(asked),
         Range::Several => return None,
     };
-    let holds = request.get(IF_RANGE).is_none_or(|condition| is_same(condition, &stored.headers));
+    let holds = request.get(&IF_RANGE).is_none_or(|condition| is_same(condition, &stored.headers));
     match (asked, is_part) {
         (Some(asked), true) if holds => of_part(stored, asked, request),
         (_, true) => None,
@@ -84,12 +86,12 @@ pub(crate) fn portion(stored: &Stored, request: &HeaderMap) -> Option<Portion> {
 }
 
 /// Whether a request asks for a part or several.
-pub(crate) fn is_for_part(request: &HeaderMap) -> bool {
-    request.contains_key(RANGE)
+pub(crate) fn is_for_part(request: RequestFields<'_>) -> bool {
+    request.contains_key(&RANGE)
 }
 
 /// Whether a 206 is one part that says which.
-pub(super) fn is_part(request: &HeaderMap, response: &HeaderMap) -> bool {
+pub(super) fn is_part(request: RequestFields<'_>, response: &HeaderMap) -> bool {
     matches!(range(request), Range::One(_))
         && matches!(ContentRange::of(response), Ok(Some(ContentRange::Part { .. })))
 }
@@ -129,7 +131,7 @@ fn of_whole(total: u64, asked: Asked) -> Portion {
     Portion::Part { offset: first, length, first, total: Some(total) }
 }
 
-fn of_part(stored: &Stored, asked: Asked, request: &HeaderMap) -> Option<Portion> {
+fn of_part(stored: &Stored, asked: Asked, request: RequestFields<'_>) -> Option<Portion> {
     // The same question has the same answer.
     let same = stored.selecting.iter().find(|field| field.name == RANGE.as_str());
     if same.is_some_and(|field| field.value.is_some() && field.value == super::vary::value(&RANGE, request)) {
@@ -155,8 +157,8 @@ fn of_part(stored: &Stored, asked: Asked, request: &HeaderMap) -> Option<Portion
     Some(Portion::Part { offset: first - begin, length: last - first + 1, first, total })
 }
 
-fn range(request: &HeaderMap) -> Range {
-    let mut lines = request.get_all(RANGE).iter();
+fn range(request: RequestFields<'_>) -> Range {
+    let mut lines = request.get_all(&RANGE);
     let Some(line) = lines.next() else { return Range::None };
     if lines.next().is_some() {
         return Range::Several;

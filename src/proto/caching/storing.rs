@@ -3,6 +3,7 @@
 
 use super::decision::Presented;
 use super::directives::{RequestDirectives, ResponseDirectives};
+use super::fields::RequestFields;
 use super::freshness::is_heuristically_cacheable;
 use super::ranges::is_part;
 use super::stored::{Selecting, Stored};
@@ -123,7 +124,7 @@ fn is_about_itself(request: &Presented<'_>, response: &HeaderMap) -> bool {
 pub(super) fn selecting(
     status: StatusCode,
     response: &HeaderMap,
-    request: &HeaderMap,
+    request: RequestFields<'_>,
 ) -> Option<Vec<Selecting>> {
     let mut selecting = vary::selecting(status, response, request)?;
     for name in &vary::OF_PARTIES {
@@ -165,7 +166,11 @@ pub(super) fn remove_unstorable(headers: &mut HeaderMap, directives: &ResponseDi
     let mut named = Vec::new();
     for line in headers.get_all(CONNECTION) {
         let names = line.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
-        named.extend(names.filter_map(|name| HeaderName::from_bytes(name).ok()));
+        let is_known =
+            |name: &&[u8]| NOT_STORED.iter().any(|known| name.eq_ignore_ascii_case(known.as_ref()));
+        named.extend(
+            names.filter(|name| !is_known(name)).filter_map(|name| HeaderName::from_bytes(name).ok()),
+        );
     }
     for name in named.iter().chain(&NOT_STORED).chain(&directives.no_cache_fields) {
         headers.remove(name);

@@ -2,6 +2,7 @@
 //! another request are the same.
 
 use super::directives::ResponseDirectives;
+use super::fields::RequestFields;
 use super::stored::{Selecting, Stored};
 use http::header::{
     ACCEPT_ENCODING, ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_ENCODING, HOST, HeaderMap, RANGE, VARY,
@@ -20,11 +21,12 @@ const MAX_FIELDS: usize = 64;
 
 /// The fields of a request by which a response to it is selected. `None` if nothing selects it again:
 /// `Vary: *`, what is no list of names, and more of them than anybody means.
-pub(crate) fn selecting(
+pub(crate) fn selecting<'a>(
     status: StatusCode,
     response: &HeaderMap,
-    request: &HeaderMap,
+    request: impl Into<RequestFields<'a>>,
 ) -> Option<Vec<Selecting>> {
+    let request = request.into();
     let mut names = Vec::new();
     for line in response.get_all(VARY) {
         for name in line.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
@@ -49,9 +51,9 @@ pub(crate) fn selecting(
 }
 
 /// Whether a stored response is one that this request selects. The range of a part is another matter.
-pub(crate) fn matches(stored: &Stored, request: &HeaderMap) -> bool {
+pub(crate) fn matches(stored: &Stored, request: RequestFields<'_>) -> bool {
     let is_selected = |name: &HeaderName| stored.selecting.iter().any(|field| field.name == name.as_str());
-    let mut unknown = OF_PARTIES.iter().filter(|name| request.contains_key(*name) && !is_selected(name));
+    let mut unknown = OF_PARTIES.iter().filter(|name| request.contains_key(name) && !is_selected(name));
     // What was answered to nobody in particular is for somebody only if it says so.
     if unknown.any(|name| *name == HOST || !ResponseDirectives::of(&stored.headers).public) {
         return false;
@@ -72,12 +74,12 @@ pub(crate) fn matches(stored: &Stored, request: &HeaderMap) -> bool {
 
 /// Whether a request takes a response in its coding. Many servers send it to those who do, and do not say that
 /// others get something else.
-fn accepts_coding(request: &HeaderMap, response: &HeaderMap) -> bool {
-    if !response.contains_key(CONTENT_ENCODING) || !request.contains_key(ACCEPT_ENCODING) {
+fn accepts_coding(request: RequestFields<'_>, response: &HeaderMap) -> bool {
+    if !response.contains_key(CONTENT_ENCODING) || !request.contains_key(&ACCEPT_ENCODING) {
         return true;
     }
     let mut accepted = Vec::new();
-    request.get_all(ACCEPT_ENCODING).iter().for_each(|line| split(line.as_bytes(), &mut accepted));
+    request.get_all(&ACCEPT_ENCODING).for_each(|line| split(line.as_bytes(), &mut accepted));
     let is_accepted = |coding: &[u8]| {
         let names = |element: &[u8], name: &[u8]| {
             let mut parts = element.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
@@ -103,8 +105,8 @@ fn accepts_coding(request: &HeaderMap, response: &HeaderMap) -> bool {
 
 /// All lines of a field as one, in a form that is the same for what means the same: white space around
 /// commas, and how elements are spread over lines, is of no account.
-pub(crate) fn value(name: &HeaderName, request: &HeaderMap) -> Option<Vec<u8>> {
-    let mut lines = request.get_all(name).iter().peekable();
+pub(crate) fn value<'a>(name: &HeaderName, request: impl Into<RequestFields<'a>>) -> Option<Vec<u8>> {
+    let mut lines = request.into().get_all(name).peekable();
     lines.peek()?;
     let mut elements: Vec<Vec<u8>> = Vec::new();
     for line in lines {

@@ -164,6 +164,10 @@ impl Jar {
         }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.sites.is_empty()
+    }
+
     /// The `Cookie` header of a request.
     pub(crate) fn header(
         &mut self,
@@ -172,9 +176,6 @@ impl Jar {
         now: SystemTime,
         suffixes: &PublicSuffixes,
     ) -> Option<HeaderValue> {
-        if self.sites.is_empty() {
-            return None;
-        }
         let entries = self.sites.get_mut(site(asked.host, suffixes))?;
         let mut chosen: Vec<&mut Entry> = entries
             .iter_mut()

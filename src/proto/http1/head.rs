@@ -275,10 +275,12 @@ fn plain(section: &[u8], headers: &[httparse::Header<'_>]) -> Option<Plain> {
 
 /// The map of a head that was parsed before.
 fn map_of(section: &Bytes, count: usize) -> HeaderMap {
-    let mut headers = Vec::new();
-    headers.resize_with(count, MaybeUninit::uninit);
+    let mut usual = [const { MaybeUninit::uninit() }; USUAL_HEADERS];
+    let mut many = Vec::new();
+    many.resize_with(if count > USUAL_HEADERS { count } else { 0 }, MaybeUninit::uninit);
+    let headers = if many.is_empty() { usual.as_mut_slice() } else { &mut many };
     let mut response = httparse::Response::new(&mut []);
-    let parsed = config().parse_response_with_uninit_headers(&mut response, section, &mut headers);
+    let parsed = config().parse_response_with_uninit_headers(&mut response, section, headers);
     debug_assert!(matches!(parsed, Ok(httparse::Status::Complete(_))));
     collect(section, section, response.headers).unwrap_or_default()
 }

@@ -21,7 +21,8 @@ pub(crate) fn lists_token(headers: &HeaderMap, name: &HeaderName, token: &str) -
     headers.get_all(name).iter().any(|value| has_element(value.as_bytes(), token))
 }
 
-fn has_element(list: &[u8], token: &str) -> bool {
+/// The same for one line.
+pub(crate) fn has_element(list: &[u8], token: &str) -> bool {
     list.split(|&byte| byte == b',')
         .any(|element| element.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
 }

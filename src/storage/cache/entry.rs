@@ -25,13 +25,14 @@ struct Inner {
     id: u64,
     url: Arc<str>,
     stored: Arc<Stored>,
-    body: Arc<Body>,
+    body: Body,
 }
 
 /// Where a body is.
+#[derive(Clone)]
 pub(super) enum Body {
     Memory(Bytes),
-    File(Opened),
+    File(Arc<Opened>),
 }
 
 /// A body to be delivered.
@@ -60,7 +61,7 @@ impl Entry {
         stored: Arc<Stored>,
         body: Body,
     ) -> Entry {
-        Entry(Arc::new(Inner { store, name, id, url, stored, body: Arc::new(body) }))
+        Entry(Arc::new(Inner { store, name, id, url, stored, body }))
     }
 
     /// The metadata.
@@ -78,7 +79,7 @@ impl Entry {
     pub(crate) fn body(&self) -> Option<CacheBody> {
         let Inner { store, name, id, url, stored, body } = &*self.0;
         store.touch(*name, *id);
-        let opened = match &**body {
+        let opened = match body {
             Body::Memory(bytes) => return Some(CacheBody::Memory(bytes.clone())),
             Body::File(opened) => opened,
         };
@@ -244,7 +245,7 @@ impl CacheFile {
     /// What is wanted of the block that the next byte is in.
     fn read(&self) -> Result<Bytes> {
         let Inner { store, name, id, stored, body, .. } = &*self.entry.0;
-        let Body::File(opened) = &**body else { return Ok(Bytes::new()) };
+        let Body::File(opened) = body else { return Ok(Bytes::new()) };
         let number = self.at / BLOCK as u64;
         let begin = number * BLOCK as u64;
         let length = stored.body_length.saturating_sub(begin).min(BLOCK as u64) as usize;

@@ -1,20 +1,21 @@
 //! What an entry is found by: the URL, as far as it matters, and the name of a file made of it.
 
 use crate::proto::xxh64::xxh64;
+use std::borrow::Cow;
 use std::fmt;
 use url::Url;
 
 /// The URL as the cache knows it: without the fragment, which no server sees, and without the password,
 /// which is written nowhere. Another user has other pages.
-pub(crate) fn url_key(url: &Url) -> String {
+pub(crate) fn url_key(url: &Url) -> Cow<'_, str> {
     if url.fragment().is_none() && url.password().is_none() {
-        return url.as_str().to_owned();
+        return url.as_str().into();
     }
     let mut url = url.clone();
     url.set_fragment(None);
     // Fails only for a URL that cannot have one.
     let _ = url.set_password(None);
-    url.into()
+    Cow::Owned(url.into())
 }
 
 /// The name of an entry: sums of its URL and of what tells the variants of that apart. Two URLs can have the
@@ -59,7 +60,7 @@ mod tests {
 
     #[test]
     fn what_does_not_matter_is_left_out() {
-        let key = |url: &str| url_key(&Url::parse(url).expect("a URL"));
+        let key = |url: &str| url_key(&Url::parse(url).expect("a URL")).into_owned();
         assert_eq!(key("HTTP://Example.com:80/a?b#c"), "http://example.com/a?b");
         assert_eq!(key("https://me:secret@example.com/"), "https://me@example.com/");
         assert_eq!(key("https://example.com/"), "https://example.com/");

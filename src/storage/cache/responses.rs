@@ -3,7 +3,7 @@
 use super::{Cache, CacheBody, Entry, url_key};
 use crate::head::ResponseHead;
 use crate::proto::caching::stored::Stored;
-use crate::proto::caching::{selecting, value};
+use crate::proto::caching::{RequestFields, selecting, value};
 use crate::proto::coding::Decoder;
 use crate::request::Request;
 use crate::response::Response;
@@ -46,9 +46,9 @@ pub(super) fn store(cache: &Cache, response: &CachedResponse, request: &Request)
 
 /// What is stored of a response to a request with these headers, which was sent and answered then. `None`
 /// if nothing selects it again.
-pub(super) fn stored_of(
+pub(super) fn stored_of<'a>(
     response: &CachedResponse,
-    asked: &HeaderMap,
+    asked: impl Into<RequestFields<'a>>,
     (request_time, response_time): (SystemTime, SystemTime),
 ) -> Option<Stored> {
     let (head, data) = (response.head(), response.data());

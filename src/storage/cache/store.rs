@@ -246,14 +246,14 @@ impl Store {
     /// Stores a body that is in memory, unless something was removed since it was asked for.
     pub(super) fn keep(
         &self,
-        url_key: &str,
+        url_key: Arc<str>,
         stored: Stored,
-        body: Vec<u8>,
+        body: Bytes,
         places: Places,
         begun: Option<CacheState>,
     ) -> bool {
         let stored = Stored { body_length: body.len() as u64, ..stored };
-        let name = Name::of(url_key, &stored.variant());
+        let name = Name::of(&url_key, &stored.variant());
         if self.is_over(name, begun) {
             return false;
         }
@@ -262,11 +262,10 @@ impl Store {
         if let (true, Some(directory)) = (length <= places.disk, &self.directory) {
             self.refresh(false);
             let sums = Sums::of(&body);
-            let head = format::head(url_key, &stored, &sums);
+            let head = format::head(&url_key, &stored, &sums);
             disk = head.and_then(|head| directory.write(name, [&head, &body, sums.behind()]));
         }
-        let kept =
-            (length <= places.memory).then(|| Kept::new(url_key.into(), Arc::new(stored), body.into()));
+        let kept = (length <= places.memory).then(|| Kept::new(url_key, Arc::new(stored), body));
         self.insert(name, kept, disk, begun)
     }
 
@@ -374,7 +373,7 @@ impl Store {
                 self.promote(name, id, &url, &stored, bytes.clone());
                 Body::Memory(bytes)
             }
-            None => Body::File(opened),
+            None => Body::File(Arc::new(opened)),
         };
         Some(Entry::new(self.clone(), name, id, url, stored, body))
     }

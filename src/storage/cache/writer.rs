@@ -7,11 +7,12 @@ use super::index::CacheState;
 use super::key::Name;
 use super::responses::stored_of;
 use super::store::{Places, Store};
+use crate::proto::caching::RequestFields;
 use crate::proto::caching::stored::Stored;
 use crate::proto::xxh64::Xxh64;
 use crate::storage::CachedResponse;
 use crate::sync::Arc;
-use http::HeaderMap;
+use bytes::Bytes;
 use std::fmt;
 
 /// How much is held in memory before it goes to a file, where it may.
@@ -23,6 +24,8 @@ pub(crate) struct CacheWriter {
     url_key: Arc<str>,
     stored: Stored,
     places: Places,
+    /// How much room is made when the body begins.
+    expected: usize,
     body: Coming,
     /// What had become of the URL when it was asked for, if that matters.
     begun: Option<CacheState>,
@@ -49,7 +52,7 @@ struct Spilled {
 impl CacheWriter {
     pub(super) fn new(store: Arc<Store>, url_key: &str, stored: Stored, places: Places) -> CacheWriter {
         let body = Coming::Memory(Vec::new());
-        CacheWriter { store, url_key: url_key.into(), stored, places, body, begun: None }
+        CacheWriter { store, url_key: url_key.into(), stored, places, expected: 0, body, begun: None }
     }
 
     /// It is not stored if something was removed since then.
@@ -74,6 +77,9 @@ impl CacheWriter {
                 let in_memory = length as u64 <= self.places.memory.max(HELD as u64);
                 let fits = length as u64 <= self.places.memory.max(self.places.disk);
                 if fits && (in_memory || self.places.disk == 0) {
+                    if held.is_empty() {
+                        held.reserve_exact(self.expected);
+                    }
                     held.extend_from_slice(bytes);
                     return true;
                 }
@@ -92,28 +98,26 @@ impl CacheWriter {
         false
     }
 
-    /// How much can be expected: room for that is made at once, as far as it stays in memory. False if a
-    /// body of that length is not going to be stored.
+    /// How much can be expected: room for that is made when it begins to come, as far as it stays in memory. False
+    /// if a body of that length is not going to be stored.
     pub(crate) fn expect(&mut self, length: u64) -> bool {
         if length > self.places.memory.max(self.places.disk) {
             self.body = Coming::Given;
             return false;
         }
-        if let Coming::Memory(held) = &mut self.body {
-            held.reserve_exact(usize::try_from(length).unwrap_or(HELD).min(HELD));
-        }
+        self.expected = usize::try_from(length).unwrap_or(HELD).min(HELD);
         true
     }
 
     /// The body is complete: from now on the response is found, in place of the one that was selected by
     /// the same request. False if it is not stored.
     pub(crate) fn commit(self) -> bool {
-        let CacheWriter { store, url_key, stored, places, body, begun } = self;
+        let CacheWriter { store, url_key, stored, places, body, begun, .. } = self;
         match body {
             Coming::Given => false,
             Coming::Memory(mut held) => {
                 held.shrink_to_fit();
-                store.keep(&url_key, stored, held, places, begun)
+                store.keep(url_key, stored, held.into(), places, begun)
             }
             Coming::File(spilled) => {
                 let stored = Stored { body_length: spilled.length, ..stored };
@@ -127,9 +131,15 @@ impl CacheWriter {
         }
     }
 
+    /// The same, with this as the body. Nothing was written before.
+    pub(crate) fn commit_whole(self, body: Bytes) -> bool {
+        let CacheWriter { store, url_key, stored, places, begun, .. } = self;
+        store.keep(url_key, stored, body, places, begun)
+    }
+
     /// Something else is stored in place of what was written: a whole response, as the answer to a request
     /// with these headers. False if it is not stored.
-    pub(crate) fn commit_as(self, response: &CachedResponse, asked: &HeaderMap) -> bool {
+    pub(crate) fn commit_as(self, response: &CachedResponse, asked: RequestFields<'_>) -> bool {
         let (times, begun) = ((self.stored.request_time, self.stored.response_time), self.begun);
         let Some(stored) = stored_of(response, asked, times) else { return false };
         let policy = response.storage_policy();

@@ -259,20 +259,23 @@ impl CookieStorage {
         self.0.journal.as_ref().map_or(Ok(()), Journal::sync)
     }
 
-    /// The `Cookie` header of a request, without the cookies that have one of these names.
+    /// The `Cookie` header of a request, without the cookies that have one of the names which are given
+    /// already.
     pub(crate) fn header_for(
         &self,
         url: &Url,
         main_document_url: Option<&Url>,
-        without: &[&[u8]],
-        now: SystemTime,
+        is_given: impl Fn(&[u8]) -> bool,
     ) -> Option<HeaderValue> {
-        let asked = asked(url, false)?;
         let mut state = self.0.state();
         let State { jar, suffixes, .. } = &mut *state;
+        if jar.is_empty() {
+            return None;
+        }
+        let asked = asked(url, false)?;
         let cross_site = main_document_url.is_some_and(|document| !is_same_site(document, url, suffixes));
-        let leave_out = |cookie: &Cookie| without.contains(&cookie.name.as_bytes());
-        jar.header(Asked { cross_site, ..asked }, leave_out, now, suffixes)
+        let leave_out = |cookie: &Cookie| is_given(cookie.name.as_bytes());
+        jar.header(Asked { cross_site, ..asked }, leave_out, SystemTime::now(), suffixes)
     }
 
     /// Keeps what a response sets, if the session's policy and the storage's take it.

@@ -33,11 +33,12 @@ struct Until {
 }
 
 impl Hosts {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether a name is meant, itself or as the subdomain of another (RFC 6797 section 8.2).
     pub(super) fn covers(&self, name: &str, now: u64) -> bool {
-        if self.0.is_empty() {
-            return false;
-        }
         and_above(name).enumerate().any(|(number, name)| {
             let until = self.0.get(name).filter(|until| until.expires > now);
             until.is_some_and(|until| number == 0 || until.include_subdomains)

@@ -37,7 +37,7 @@ fn note(storage: &HstsStorage, from: &str, field: &str) {
 
 fn upgraded(storage: &HstsStorage, from: &str) -> String {
     let url = url(from);
-    storage.upgraded(&url, SystemTime::now()).unwrap_or(url).into()
+    storage.upgraded(&url, SystemTime::now).unwrap_or(url).into()
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn what_a_server_asks_for_is_done() {
     assert_eq!(upgraded(&storage, "http://127.0.0.1/"), "http://127.0.0.1/");
     assert_eq!(upgraded(&storage, "own://a.test/"), "own://a.test/");
     let later = SystemTime::now() + Duration::from_secs(1001);
-    assert_eq!(storage.upgraded(&url("http://a.test/"), later), None);
+    assert_eq!(storage.upgraded(&url("http://a.test/"), || later), None);
     assert_eq!(storage.hosts().len(), 1);
     note(&storage, "https://a.test/", "max-age=0");
     assert_eq!(upgraded(&storage, "http://a.test/x"), "http://a.test/x");
