@@ -514,3 +514,77 @@ fn a_server_that_is_out_of_order_makes_no_credential_right() {
         assert_eq!(session.data_task(server.url("/")).wait().expect("a response").status(), 200);
     }
 }
+
+/// Gets a token from another place, which wants to know who we are too.
+struct Fetching {
+    session: Mutex<Option<Session>>,
+    token: String,
+}
+
+impl Delegate for Fetching {
+    fn did_receive_challenge(&self, _: &TaskEvent<'_>, challenge: &Challenge) -> ChallengeDisposition {
+        if *challenge.protection_space().authentication_method() == AuthenticationMethod::Basic {
+            return ChallengeDisposition::UseCredential(Some(me("secret", Persistence::None)));
+        }
+        let session = self.session.lock().expect("no panic").clone();
+        let token = session.and_then(|session| session.data_task(self.token.as_str()).wait().ok());
+        let token = token.and_then(|response| response.text().ok().map(|text| text.into_owned()));
+        ChallengeDisposition::UseCredential(
+            token.map(|token| Credential::token(token, Persistence::ForSession)),
+        )
+    }
+}
+
+/// A delegate that asks somebody else before it answers may be asked about that meanwhile, and the tasks that wait
+/// for it do not keep the connections that it takes.
+#[test]
+fn a_delegate_may_fetch_what_it_answers_with() {
+    let server = Server::start(|request| match (request.path(), request.header("authorization")) {
+        ("/token", Some(GOOD)) => Reply::ok("token"),
+        ("/token", _) => who_are_you(),
+        (_, Some("Bearer token")) => Reply::ok("welcome"),
+        _ => asks("Bearer realm=\"things\""),
+    });
+    let threads = DelegateQueue::from_fn(|run| drop(std::thread::spawn(run)));
+    for queue in [DelegateQueue::serial(), DelegateQueue::inline(), threads] {
+        let delegate = Arc::new(Fetching { session: Mutex::default(), token: server.url("/token") });
+        let builder =
+            Session::builder().configuration(configuration_for(&server)).delegate(Arc::clone(&delegate));
+        let session = builder.delegate_queue(queue).build();
+        *delegate.session.lock().expect("no panic") = Some(session.clone());
+        let tasks: Vec<_> = (0..20).map(|_| session.data_task(server.url("/"))).collect();
+        tasks.iter().for_each(DataTask::resume);
+        for task in &tasks {
+            assert_eq!(task.wait().expect("a response").text().expect("text"), "welcome");
+        }
+        session.invalidate_and_cancel();
+        delegate.session.lock().expect("no panic").take();
+    }
+}
+
+/// What comes with a challenge is delivered whole if nobody answers that, however it came.
+#[test]
+fn a_challenge_that_is_left_is_delivered_whole() {
+    let body = support::pattern(300_000);
+    for (length, method) in [(0, "GET"), (12, "GET"), (300_000, "GET"), (12, "HEAD")] {
+        for is_chunked in [false, true] {
+            let content = body[..length].to_vec();
+            let server = Server::start(move |_| match is_chunked {
+                false => who_are_you().body(content.clone()),
+                true => who_are_you().chunks(content.clone().into(), 5000),
+            });
+            let realms = Realms::new(&[], Persistence::None);
+            let session = realms.session(configuration_for(&server));
+            let request = Request::new(method, server.url("/"));
+            let response = session.data_task(request).wait().expect("a response");
+            let expected = if method == "HEAD" { 0 } else { length };
+            assert_eq!(
+                (response.status().as_u16(), response.bytes().len()),
+                (401, expected),
+                "{method} {length}"
+            );
+            assert_eq!(response.bytes()[..], body[..expected]);
+            assert_eq!(realms.asked().len(), 1);
+        }
+    }
+}

@@ -13,6 +13,7 @@
 
 use super::authorization::{Attempt, Means, Offered, contained, fits, is_same};
 use super::incoming::Incoming;
+use super::local::Local;
 use super::redirect::copied;
 use super::{Answer, Flow, Loader, Pause, Step};
 use crate::challenge::{Challenge, ChallengeDisposition, Credential, ProtectionSpace};
@@ -24,7 +25,9 @@ use crate::head::ResponseHead;
 use crate::proto::auth::challenges::challenges;
 use crate::proto::auth::offers::offers;
 use crate::sync::Arc;
+use crate::sys::Patience;
 use crate::task::core::{Events, Mode, TaskCore};
+use bytes::Bytes;
 use http::header::{HeaderName, WWW_AUTHENTICATE};
 use http::{HeaderMap, StatusCode};
 use std::collections::VecDeque;
@@ -189,6 +192,7 @@ impl Loader {
                 if let Some(credential) = shown {
                     challenge = challenge.with_proposed_credential(credential);
                 }
+                let incoming = self.set_aside(incoming, &head, core);
                 self.ask_about(challenge, events, core);
                 return Ok(Flow::Go(Step::Challenged(incoming, head, Box::new(offer))));
             }
@@ -255,6 +259,27 @@ impl Loader {
                 format!("the challenge of {} was cancelled by the delegate", offer.space.host()),
             )),
         }
+    }
+
+    /// Lets go of the connection while the delegate ponders, if all of the response is here. It may want to load
+    /// something from the same server to answer with, and the connections are few.
+    fn set_aside(&mut self, mut incoming: Incoming, head: &ResponseHead, core: &Arc<TaskCore>) -> Incoming {
+        let is_whole = match &mut incoming {
+            // What becomes of an upload depends on its exchange.
+            Incoming::Http1(exchange) if self.upload.is_none() && !exchange.is_sending() => {
+                exchange.is_done()
+                    || (matches!(exchange.receive_piece(Patience::Never), Ok(http1::Body::Piece))
+                        && head.content_length == Some(exchange.piece().len() as u64))
+            }
+            _ => false,
+        };
+        if !is_whole {
+            return incoming;
+        }
+        let body = Bytes::copy_from_slice(incoming.piece());
+        incoming.take(body.len());
+        self.leave(incoming, core);
+        Incoming::Local(Local::memory(body))
     }
 
     /// The credential that default handling uses for a space, and the one to show to the delegate: the one
