@@ -8,9 +8,9 @@ use std::sync::Arc;
 use support::harness::aside;
 use support::{Directory, Gate, Received, Reply, Server, configuration_for};
 use urlsession::{
-    Bytes, Cache, CacheDecision, CachedResponse, Challenge, ChallengeDisposition, Cookie, CookieStorage,
-    Credential, CredentialStorage, Delegate, Error, Persistence, Request, Response, Session, StoragePolicy,
-    TaskEvent,
+    Bytes, Cache, CacheDecision, CachePolicy, CachedResponse, Challenge, ChallengeDisposition, Cookie,
+    CookieStorage, Credential, CredentialStorage, Delegate, Error, Persistence, Request, Response, Session,
+    StoragePolicy, TaskEvent,
 };
 
 fn get(session: &Session, request: impl Into<Request>) -> Result<Response<Bytes>, Error> {
@@ -371,4 +371,36 @@ fn no_cookies_fill_the_file() {
     let again = CookieStorage::in_directory(directory.path()).unwrap();
     assert_eq!(again.cookies().len(), 16 * 170, "all of them are in the file");
     assert_eq!(again.cookies()[0].value().chars().count(), 4000);
+}
+
+// what was found damaged was asked of the server, although the policy did not let it be asked, if there was
+// something else that is stored.
+#[test]
+fn nothing_is_loaded_in_place_of_what_is_damaged() {
+    let server = Server::start(|request: &Received| {
+        let reply = match request.header("x-second") {
+            Some(_) => Reply::ok(vec![b'b'; 100_000]).header("Vary", "x-other"),
+            None => Reply::ok(vec![b'a'; 100_000]),
+        };
+        reply.header("Cache-Control", "max-age=60")
+    });
+    let directory = Directory::new();
+    let cache = Cache::in_directory(directory.path(), 0, 20 << 20).unwrap();
+    let session = Session::new(configuration_for(&server).cache(cache));
+    let with = |policy| Request::get(server.url("/")).cache_policy(policy);
+    get(&session, server.url("/")).expect("a response");
+    get(&session, with(CachePolicy::ReloadIgnoringLocal).header("x-second", "yes")).expect("a response");
+    let names = directory.names();
+    assert_eq!(names.len(), 2);
+    for path in names.iter().map(|name| directory.join(name)) {
+        let mut bytes = fs::read(&path).unwrap();
+        if bytes[50_000] == b'b' {
+            bytes[50_000] = b'c';
+            fs::write(&path, bytes).unwrap();
+        }
+    }
+    let error = get(&session, with(CachePolicy::ReturnCacheDontLoad)).expect_err("nothing that is good");
+    assert_eq!(error.kind(), urlsession::ErrorKind::ResourceUnavailable);
+    assert_eq!(server.requests().len(), 2);
+    assert_eq!(text(&session, with(CachePolicy::ReturnCacheDontLoad)), "a".repeat(100_000));
 }

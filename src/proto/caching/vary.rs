@@ -16,6 +16,9 @@ pub(crate) const USER: HeaderName = HeaderName::from_static("urlsession-user");
 /// What a request says about who sends it, and to whom: of that its URL need not be the truth.
 pub(super) static OF_PARTIES: [HeaderName; 3] = [AUTHORIZATION, USER, HOST];
 
+/// Codings that servers choose by `Accept-Encoding`.
+const CODINGS: [&str; 7] = ["gzip", "x-gzip", "deflate", "br", "zstd", "compress", "x-compress"];
+
 /// The most fields a response may be selected by. One that names more is not stored.
 const MAX_FIELDS: usize = 64;
 
@@ -100,7 +103,9 @@ fn accepts_coding(request: RequestFields<'_>, response: &HeaderMap) -> bool {
     };
     let mut codings = Vec::new();
     response.get_all(CONTENT_ENCODING).iter().for_each(|line| split(line.as_bytes(), &mut codings));
-    codings.iter().all(|coding| coding.eq_ignore_ascii_case(b"identity") || is_accepted(coding))
+    // What nobody knows is nothing that a server would have left out.
+    let is_known = |coding: &[u8]| CODINGS.iter().any(|known| coding.eq_ignore_ascii_case(known.as_bytes()));
+    codings.iter().all(|coding| !is_known(coding) || is_accepted(coding))
 }
 
 /// All lines of a field as one, in a form that is the same for what means the same: white space around
