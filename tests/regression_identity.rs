@@ -199,7 +199,8 @@ fn a_kept_connection_carries_nothing_for_other_servers() {
             by_connection(request).then(Fault::Gate(hold.clone()))
         }
         _ if request.header("x-plain").is_some() => {
-            Reply::redirect(301, &to).header("Cache-Control", "max-age=1000")
+            // For this user too, whoever has asked.
+            Reply::redirect(301, &to).header("Cache-Control", "public, max-age=1000")
         }
         _ => by_connection(request),
     });
