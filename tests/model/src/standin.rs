@@ -82,6 +82,7 @@ pub(crate) mod transport {
         pub(crate) generation: u64,
         pub(crate) exchanges: u32,
         pub(crate) clean: bool,
+        pub(crate) is_personal: bool,
         pub(crate) alive: Arc<AtomicBool>,
     }
 

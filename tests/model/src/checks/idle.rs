@@ -55,6 +55,7 @@ impl World {
                 generation: self.flushing.load(Ordering::SeqCst),
                 exchanges: 0,
                 clean: true,
+                is_personal: false,
                 alive: Arc::new(AtomicBool::new(true)),
             }),
         };
