@@ -1,4 +1,5 @@
 //! What once went wrong with who we are and whom we trust: a test for each, named for what it guards.
+#![cfg(feature = "tls")]
 
 mod support;
 
@@ -210,7 +211,8 @@ fn a_kept_connection_carries_nothing_for_other_servers() {
     task.resume();
     assert!(seen.pass());
     // Another task learns where the resource is by now.
-    let other = session.data_task(Request::get(here.url("/")).header("x-plain", "1"));
+    let request = Request::get(here.url("/")).credential(me("secret", Persistence::None));
+    let other = session.data_task(request.header("x-plain", "1"));
     assert_eq!(other.wait().expect("a response").text().expect("text"), "elsewhere");
     held.open();
     assert_eq!(task.wait().expect("a response").text().expect("text"), "elsewhere");
@@ -437,6 +439,7 @@ fn a_session_can_end_while_it_is_asked_who_it_is() {
         assert!(task.wait().expect_err("cancelled").is_cancelled());
     }
     assert!(realms.asked().is_empty(), "nobody is asked for those who are gone");
+    drop((session, tasks));
     server.wait_for_open_connections(0, PATIENCE);
 }
 
