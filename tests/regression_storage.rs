@@ -404,3 +404,51 @@ fn nothing_is_loaded_in_place_of_what_is_damaged() {
     assert_eq!(server.requests().len(), 2);
     assert_eq!(text(&session, with(CachePolicy::ReturnCacheDontLoad)), "a".repeat(100_000));
 }
+
+// a request that is to be somebody's got the page of who was there last.
+#[test]
+fn a_request_with_a_credential_of_its_own_gets_its_own() {
+    let server = Server::start(guarded);
+    let configuration = configuration_for(&server).cache(Cache::in_memory(1 << 20));
+    let session =
+        Session::new(configuration.credential_storage(CredentialStorage::in_memory()).set_cookies(false));
+    let by = |user: &str| {
+        let credential = Credential::new(user, "secret", Persistence::ForSession);
+        text(&session, Request::get(server.url("/")).credential(credential))
+    };
+    let one = by("one");
+    assert_ne!(by("two"), one);
+    assert_eq!(by("one"), one);
+}
+
+// what was looked up before a cookie was set, and sent with it, was stored as if it had been sent without.
+#[test]
+fn what_is_sent_is_what_selects() {
+    let gate = Arc::new(Gate::new());
+    let passed = Arc::clone(&gate);
+    let server = Server::start(move |request: &Received| {
+        if request.path() == "/login" {
+            passed.pass();
+            return Reply::ok("").header("Set-Cookie", "user=me").header("Cache-Control", "no-store");
+        }
+        Reply::ok(request.header("cookie").unwrap_or("nobody").to_owned())
+            .header("Vary", "Cookie")
+            .header("Cache-Control", "max-age=60")
+    });
+    let cache = Cache::in_memory(1 << 20);
+    let session = || {
+        let configuration = configuration_for(&server).cache(cache.clone()).maximum_connections_per_host(1);
+        Session::new(configuration.cookie_storage(CookieStorage::in_memory()))
+    };
+    let mine = session();
+    let login = mine.data_task(server.url("/login"));
+    login.resume();
+    gate.wait_until_reached();
+    let task = mine.data_task(server.url("/"));
+    // It is looked up, and waits for the connection.
+    assert!(task.wait_timeout(std::time::Duration::from_millis(50)).is_none());
+    gate.open();
+    login.wait().expect("a response");
+    assert_eq!(task.wait().expect("a response").text().unwrap(), "user=me");
+    assert_eq!(text(&session(), server.url("/")), "nobody");
+}

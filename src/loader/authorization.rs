@@ -143,16 +143,7 @@ impl Loader {
             let attempt = Attempt::new(space, Some(credential), Means::Value(value.clone()));
             return Ok(self.goes_out_with(attempt, Some(Authorization::Value(value))));
         }
-        // Who has a redirect lose its credentials does not want them back unasked.
-        let may_know = self.redirects == 0 || !core.context.configuration.strip_authorization_on_redirect;
-        let credentials = core.context.stores()?.credentials.as_ref().filter(|_| may_know);
-        let proven = credentials.and_then(|store| store.unasked(url));
-        // Who is to be somebody else here is not taken for the one who was here last.
-        let is_wanted = |proven: &Arc<unasked::Proven>| match self.named_credentials(url, core).next() {
-            Some(named) => is_same(&named, &proven.credential),
-            None => true,
-        };
-        if let Some(proven) = proven.filter(is_wanted) {
+        if let Some(proven) = self.unasked(core)? {
             let means = match &proven.means {
                 unasked::Means::Value(value) => Means::Value(value.clone()),
                 unasked::Means::Digest(session) => {
@@ -181,10 +172,23 @@ impl Loader {
         if let Some((user, password)) = credentials_for(url, &core.context.configuration) {
             return Ok(Some((AUTHORIZATION, basic::authorization(&user, &password)?)));
         }
+        let proven = self.unasked(core)?;
+        proven.map(|proven| shown(&proven.credential, true)).transpose()
+    }
+
+    /// What is known to be right there, and goes along unasked.
+    fn unasked(&self, core: &TaskCore) -> Result<Option<Arc<unasked::Proven>>> {
+        let url = self.request(core).check()?;
+        // Who has a redirect lose its credentials does not want them back unasked.
         let may_know = self.redirects == 0 || !core.context.configuration.strip_authorization_on_redirect;
         let credentials = core.context.stores()?.credentials.as_ref().filter(|_| may_know);
         let proven = credentials.and_then(|store| store.unasked(url));
-        proven.map(|proven| shown(&proven.credential, true)).transpose()
+        // Who is to be somebody else here is not taken for the one who was here last.
+        let is_wanted = |proven: &Arc<unasked::Proven>| match self.named_credentials(url, core).next() {
+            Some(named) => is_same(&named, &proven.credential),
+            None => true,
+        };
+        Ok(proven.filter(is_wanted))
     }
 
     /// The same, of the request that is about to be sent.
