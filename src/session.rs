@@ -326,6 +326,8 @@ impl Session {
         // The context runs this when the last task has ended, and may outlive this handle.
         let session = Arc::clone(&self.0);
         self.0.context.registry.invalidate(Box::new(move || {
+            // Whoever turns the delegate's queue may take his time.
+            session.close_connections();
             let lane = Arc::clone(&session.queue.0);
             lane.post(
                 Subject::NONE,
@@ -347,9 +349,13 @@ impl Session {
 }
 
 impl Inner {
-    fn close(&self) {
+    fn close_connections(&self) {
         self.context.origins.flush();
         self.context.buffers.clear();
+    }
+
+    fn close(&self) {
+        self.close_connections();
         self.context.pool.shared().close();
         if self.own_queue {
             self.queue.0.close();
