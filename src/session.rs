@@ -345,6 +345,10 @@ impl Session {
                 }),
             );
         }));
+        // What works for nobody is not waited for.
+        for task in self.0.context.registry.tasks().iter().filter(|task| task.is_hidden()) {
+            task.cancel();
+        }
     }
 }
 

@@ -465,30 +465,48 @@ fn stale_while_revalidate() {
 }
 
 #[test]
-fn a_session_ends_after_what_it_asks_for_on_the_side() {
-    let gate = Gate::new();
-    let held = gate.clone();
-    let server = Server::start(move |request| {
-        let reply = Reply::ok("x")
-            .header("Cache-Control", "max-age=60, stale-while-revalidate=60")
-            .header("Age", "70")
-            .header("ETag", "\"a\"");
-        if request.header("if-none-match").is_some() { reply.then(Fault::Gate(held.clone())) } else { reply }
-    });
+fn a_session_does_not_wait_for_what_it_asks_for_on_the_side() {
     struct Ends(crossbeam_channel::Sender<()>);
     impl Delegate for Ends {
         fn did_become_invalid(&self, _: Option<&Error>) {
             let _ = self.0.send(());
         }
     }
-    let (sender, ended) = crossbeam_channel::bounded(1);
-    let configuration = configuration_for(&server).cache(Cache::in_memory(1 << 20));
-    let session = Session::builder().configuration(configuration).delegate(Ends(sender)).build();
-    get(&session, server.url("/")).expect("the first");
-    get(&session, server.url("/")).expect("the stale one");
-    gate.wait_until_reached();
-    session.invalidate_and_cancel();
-    ended.recv_timeout(PATIENCE).expect("the end of the session");
+    for end in [Session::invalidate_and_cancel, Session::finish_tasks_and_invalidate] {
+        let gate = Gate::new();
+        let held = gate.clone();
+        let server = Server::start(move |request| {
+            let reply = Reply::ok("x")
+                .header("Cache-Control", "max-age=60, stale-while-revalidate=60")
+                .header("Age", "70")
+                .header("ETag", "\"a\"");
+            match request.header("if-none-match") {
+                Some(_) => reply.then(Fault::Gate(held.clone())),
+                None => reply,
+            }
+        });
+        let (sender, ended) = crossbeam_channel::bounded(1);
+        let configuration = configuration_for(&server).cache(Cache::in_memory(1 << 20));
+        let session = Session::builder().configuration(configuration).delegate(Ends(sender)).build();
+        get(&session, server.url("/")).expect("the first");
+        get(&session, server.url("/")).expect("the stale one");
+        gate.wait_until_reached();
+        end(&session);
+        ended.recv_timeout(PATIENCE).expect("the end of the session");
+    }
+}
+
+/// What comes back has to be readable: nobody can decode the middle of a gzip stream.
+#[test]
+fn a_part_is_asked_for_without_coding() {
+    let server =
+        Server::start(|request| Reply::ok(request.header("accept-encoding").unwrap_or("-").to_owned()));
+    let session = session(&server);
+    let with = |request: Request| get(&session, request).expect("a response").text().unwrap().into_owned();
+    let part = || Request::get(server.url("/")).header("range", "bytes=0-9");
+    assert_eq!(with(part()), "identity");
+    assert_eq!(with(part().header("accept-encoding", "br")), "br");
+    assert_ne!(with(Request::get(server.url("/whole"))), "identity");
 }
 
 #[test]

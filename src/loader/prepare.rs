@@ -11,7 +11,7 @@ use crate::proto::http1::request::{BodyLength, TargetForm, encode_head};
 use crate::protocol::{self, Protocol};
 use crate::sync::Arc;
 use crate::task::core::{Mode, TaskCore};
-use http::header::EXPECT;
+use http::header::{ACCEPT_ENCODING, EXPECT, RANGE};
 use http::{HeaderMap, HeaderValue};
 use std::borrow::Cow;
 use url::Position;
@@ -156,6 +156,15 @@ impl Loader {
         let expect =
             request.expect_continue && !request.get_body().is_absent() && !self.retries.without_expect;
         let mut headers = Cow::Borrowed(request.get_headers());
+        // Nobody can decode a part of what is encoded.
+        let is_for_part = headers.contains_key(RANGE) && !headers.contains_key(ACCEPT_ENCODING);
+        if is_for_part && core.context.configuration.automatic_decoding {
+            let own = core.context.configuration.get_additional_headers();
+            if !own.contains_key(ACCEPT_ENCODING) {
+                let identity = HeaderValue::from_static("identity");
+                crate::header::insert(headers.to_mut(), ACCEPT_ENCODING, identity)?;
+            }
+        }
         if expect {
             crate::header::insert(headers.to_mut(), EXPECT, HeaderValue::from_static("100-continue"))?;
         }

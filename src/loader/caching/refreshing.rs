@@ -7,6 +7,10 @@ use super::Caching;
 use crate::proto::caching::CachePolicy;
 use crate::sync::{Arc, lock};
 use crate::task::core::{Context, Kind, TaskCore};
+use std::time::Duration;
+
+/// So long it may take. Nobody waits for it, and nobody else could end it.
+const MOST: Duration = Duration::from_secs(60);
 
 /// A URL that is being asked for. Dropping it lets others ask.
 pub(super) struct Refreshing {
@@ -23,7 +27,8 @@ impl Loader {
         }
         let refreshing = Box::new(Refreshing { context: Arc::clone(context), key: key.to_owned() });
         let request = for_another_task(self.request(core).clone(), self.credential_url(core));
-        let request = request.cache_policy(CachePolicy::ReloadRevalidating);
+        let limit = request.resource_timeout.unwrap_or(context.configuration.timeout_for_resource);
+        let request = request.cache_policy(CachePolicy::ReloadRevalidating).resource_timeout(limit.min(MOST));
         let loader = Loader {
             caching: Caching { _refreshing: Some(refreshing), ..Caching::default() },
             ..Loader::new()
