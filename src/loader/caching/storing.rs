@@ -60,7 +60,7 @@ impl Tee {
         let policy =
             if stored.is_secret() { StoragePolicy::AllowedInMemoryOnly } else { StoragePolicy::Allowed };
         let mut writer = cache.writer(key, stored, policy)?.begun(begun);
-        if length.is_some_and(|length| !writer.expect(length)) {
+        if length.is_some_and(|length| !writer.announce(length)) {
             return None;
         }
         Some(Tee { cache, writer: Some(writer), policy, sent, told: Told::Pieces, shown: None })

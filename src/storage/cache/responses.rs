@@ -41,7 +41,7 @@ pub(super) fn store(cache: &Cache, response: &CachedResponse, request: &Request)
     let Some(mut writer) = cache.writer(&url_key(url), stored, response.storage_policy()) else {
         return false;
     };
-    writer.expect(data.len() as u64) && writer.write(data) && writer.commit()
+    writer.announce(data.len() as u64) && writer.write(data) && writer.commit()
 }
 
 /// What is stored of a response to a request with these headers, which was sent and answered then. `None`

@@ -226,7 +226,7 @@ fn what_is_too_long_is_not_stored_and_leaves_nothing() {
         assert!(!stays && !writer.write(b"x") && !writer.commit());
     }
     let mut writer = cache.writer(URL, stored("b"), StoragePolicy::Allowed).expect("a writer");
-    assert!(writer.expect(1 << 20) && !writer.expect((1 << 20) + 1) && !writer.write(b"x"));
+    assert!(writer.announce(1 << 20) && !writer.announce((1 << 20) + 1) && !writer.write(b"x"));
     assert_eq!(tags(&cache, URL), ["a"]);
     assert_eq!(place.files().len(), 1);
     // In memory only, it is that capacity that counts.

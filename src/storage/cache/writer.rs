@@ -100,7 +100,7 @@ impl CacheWriter {
 
     /// How much can be expected: room for that is made when it begins to come, as far as it stays in memory. False
     /// if a body of that length is not going to be stored.
-    pub(crate) fn expect(&mut self, length: u64) -> bool {
+    pub(crate) fn announce(&mut self, length: u64) -> bool {
         if length > self.places.memory.max(self.places.disk) {
             self.body = Coming::Given;
             return false;
@@ -146,7 +146,7 @@ impl CacheWriter {
         let Some(writer) = self.store.clone().writer(&self.url_key, stored, policy) else { return false };
         drop(self.body);
         let (mut writer, data) = (CacheWriter { begun, ..writer }, response.data());
-        writer.expect(data.len() as u64) && writer.write(data) && writer.commit()
+        writer.announce(data.len() as u64) && writer.write(data) && writer.commit()
     }
 
     fn spill(&self) -> Option<Spilled> {
