@@ -5,70 +5,13 @@ mod support;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use support::{Fault, Received, Reply, Server, configuration_for, over_both};
+use support::{Fault, Reply, Server, TwoSteps, by_connection, configuration_for, over_both};
 use urlsession::http::{HeaderMap, HeaderName, HeaderValue};
 use urlsession::{
     AuthenticatingRequest, AuthenticationExchange, AuthenticationMethod, AuthenticationScheme,
     AuthenticationStep, Body, Challenge, ChallengeDisposition, Configuration, Credential, Delegate, Error,
     ErrorKind, Persistence, ProtectionSpace, Request, Result, Session, TaskEvent,
 };
-
-/// A scheme of three messages, `1`, then what the server asks, then the password, over one connection.
-#[derive(Clone, Default)]
-struct ThreeSteps {
-    begun: Arc<AtomicUsize>,
-}
-
-struct Steps {
-    password: String,
-}
-
-impl AuthenticationScheme for ThreeSteps {
-    fn name(&self) -> &str {
-        "NTLM"
-    }
-
-    fn binds_to_connection(&self) -> bool {
-        true
-    }
-
-    fn begin(
-        &self,
-        _: &ProtectionSpace,
-        credential: Option<&Credential>,
-    ) -> Result<Box<dyn AuthenticationExchange>> {
-        self.begun.fetch_add(1, Ordering::SeqCst);
-        let password = credential.and_then(Credential::password).unwrap_or_default().to_owned();
-        Ok(Box::new(Steps { password }))
-    }
-}
-
-impl AuthenticationExchange for Steps {
-    fn respond(
-        &mut self,
-        challenge: Option<&str>,
-        request: &AuthenticatingRequest<'_>,
-    ) -> Result<AuthenticationStep> {
-        let message = match challenge {
-            None | Some("") => "NTLM one".to_owned(),
-            Some("refused") => return Ok(AuthenticationStep::GiveUp),
-            Some(nonce) => format!("NTLM {}-{nonce}", self.password),
-        };
-        Ok(AuthenticationStep::authorize(request, HeaderValue::try_from(message).expect("a value")))
-    }
-}
-
-/// Lets a connection in, and no other, once it has answered what it was asked there.
-fn by_connection(request: &Received) -> Reply {
-    let ask = |what: &str| Reply::status(401).header("WWW-Authenticate", what).body("who are you?");
-    let nonce = format!("nonce{}", request.connection);
-    match request.header("authorization") {
-        Some("NTLM one") => ask(&format!("NTLM {nonce}")),
-        Some(answer) if answer == format!("NTLM secret-{nonce}") => Reply::ok(request.text()),
-        Some(_) => ask("NTLM refused"),
-        None => ask("NTLM"),
-    }
-}
 
 fn me(password: &str) -> Credential {
     Credential::new("me", password, Persistence::ForSession)
@@ -77,12 +20,15 @@ fn me(password: &str) -> Credential {
 #[test]
 fn messages_go_over_one_connection() {
     over_both(by_connection, |server, _| {
-        let scheme = ThreeSteps::default();
+        let scheme = TwoSteps::default();
         let configuration = configuration_for(server).authentication_scheme(scheme.clone());
         let session = Session::new(configuration);
         let request = Request::post(server.url("/")).body("content").credential(me("secret"));
         let response = session.data_task(request).wait().expect("a response");
-        assert_eq!((response.status().as_u16(), response.text().expect("text").as_ref()), (200, "content"));
+        assert_eq!(
+            (response.status().as_u16(), response.text().expect("text").as_ref()),
+            (200, "welcomecontent")
+        );
         let connections: Vec<_> = server.requests().iter().map(|request| request.connection).collect();
         assert_eq!(connections, [0, 0, 0]);
         // The connection is somebody's now, and no other request goes over it.
@@ -95,7 +41,7 @@ fn messages_go_over_one_connection() {
 #[test]
 fn a_scheme_may_give_up() {
     let server = Server::start(by_connection);
-    let configuration = configuration_for(&server).authentication_scheme(ThreeSteps::default());
+    let configuration = configuration_for(&server).authentication_scheme(TwoSteps::default());
     let session = Session::new(configuration);
     let request = Request::get(server.url("/")).credential(me("wrong"));
     let response = session.data_task(request).wait().expect("a response");
@@ -114,7 +60,7 @@ fn a_connection_that_is_lost_on_the_way_begins_the_messages_anew() {
             _ => reply,
         }
     });
-    let scheme = ThreeSteps::default();
+    let scheme = TwoSteps::default();
     let session = Session::new(configuration_for(&server).authentication_scheme(scheme.clone()));
     let request = Request::get(server.url("/")).credential(me("secret"));
     let response = session.data_task(request).wait().expect("a response");
@@ -128,7 +74,7 @@ fn a_connection_that_is_lost_on_the_way_begins_the_messages_anew() {
 #[test]
 fn a_server_that_closes_each_time_is_asked_no_more_than_so_often() {
     let server = Server::start(|request| by_connection(request).close());
-    let session = Session::new(configuration_for(&server).authentication_scheme(ThreeSteps::default()));
+    let session = Session::new(configuration_for(&server).authentication_scheme(TwoSteps::default()));
     let request = Request::get(server.url("/")).credential(me("secret"));
     let response = session.data_task(request).wait().expect("a response");
     assert_eq!(response.status(), 401);
@@ -144,7 +90,7 @@ fn a_long_challenge_is_drained_to_keep_the_connection() {
             .then(Fault::Drip { bytes_at_a_time: 64 * 1024, every: std::time::Duration::from_millis(2) }),
         reply => reply,
     });
-    let session = Session::new(configuration_for(&server).authentication_scheme(ThreeSteps::default()));
+    let session = Session::new(configuration_for(&server).authentication_scheme(TwoSteps::default()));
     for resumed in [false, true] {
         let task = session.data_task(Request::get(server.url("/")).credential(me("secret")));
         if resumed {
@@ -175,7 +121,7 @@ fn the_session_is_asked_first() {
     let server = Server::start(by_connection);
     for (session_answers, expected) in [(true, vec!["session"]), (false, vec!["session", "task"])] {
         let both = Both(Arc::default(), session_answers);
-        let configuration = configuration_for(&server).authentication_scheme(ThreeSteps::default());
+        let configuration = configuration_for(&server).authentication_scheme(TwoSteps::default());
         let session = Session::builder().configuration(configuration).delegate(both.clone()).build();
         let task = session.data_task(server.url("/"));
         assert_eq!(task.wait().expect("a response").status(), 200);

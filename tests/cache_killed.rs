@@ -10,7 +10,7 @@ use std::os::unix::process::{ExitStatusExt, parent_id};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
-use support::Directory;
+use support::{Directory, Random};
 use urlsession::{Cache, CachedResponse, Request, Response, http};
 
 const MIB: u64 = 1 << 20;
@@ -178,16 +178,4 @@ fn nobody_reads_what_nobody_stored() {
     assert!(cache.current_disk_usage() <= CAPACITY);
     assert!(directory.names().iter().all(|name| entries.contains(name)), "{:?}", directory.names());
     println!("{} unfinished files, {hits} entries, {found} reads", others.len());
-}
-
-/// A sequence that looks random and is the same every time.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % bound
-    }
 }

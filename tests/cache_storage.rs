@@ -7,7 +7,7 @@ mod support;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::SystemTime;
-use support::{Directory, gzip, pattern};
+use support::{Directory, Random, gzip, pattern};
 use urlsession::{
     Bytes, Cache, CachedResponse, Configuration, ErrorKind, Request, Response, Session, StoragePolicy, http,
 };
@@ -296,17 +296,5 @@ fn damage_anywhere_is_a_miss() {
             assert!(stored(&cache, URL).is_none_or(|found| bad == good && found == body));
         }
         fs::remove_file(write()).unwrap();
-    }
-}
-
-/// A sequence that looks random and is the same every time.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % bound
     }
 }

@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
-use support::{Fault, Gate, Resource, Server};
+use support::{Fault, Gate, Random, Resource, Server};
 use urlsession::{Configuration, DownloadRequest, Session};
 
 const LENGTH: usize = 8 << 20;
@@ -156,18 +156,6 @@ fn two_processes_do_not_write_to_one_file() {
     child.kill().unwrap();
     child.wait().unwrap();
     gate.open();
-}
-
-/// A sequence that looks random and is the same every time.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % bound
-    }
 }
 
 #[test]

@@ -6,15 +6,13 @@ mod support;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use support::{
-    At, Directory, Fault, Gate, Mishap, PATIENCE, Received, Reply, Resource, Resumable, Server,
-    configuration_for,
+    At, Directory, Fault, Gate, Mishap, PATIENCE, Received, Reply, Resource, Resumable, Server, TwoSteps,
+    by_connection, configuration_for,
 };
-use urlsession::http::HeaderValue;
 use urlsession::{
-    AuthenticatingRequest, AuthenticationExchange, AuthenticationMethod, AuthenticationScheme,
-    AuthenticationStep, Challenge, ChallengeDisposition, Configuration, Credential, CredentialStorage,
+    AuthenticationMethod, Challenge, ChallengeDisposition, Configuration, Credential, CredentialStorage,
     DataTask, Delegate, DelegateQueue, DownloadRequest, Persistence, ProtectionSpace, RedirectDecision,
-    Request, ResponseHead, Result, Session, TaskEvent,
+    Request, ResponseHead, Session, TaskEvent,
 };
 
 /// `Basic` for `me:secret`.
@@ -90,60 +88,8 @@ fn what_is_asked_for_on_the_side_takes_no_credential_to_where_it_was_led() {
     assert!(told(&elsewhere).is_empty());
 }
 
-/// A scheme of two messages over one connection: `one`, and then the password with what the server says to that.
-#[derive(Clone, Default)]
-struct TwoSteps {
-    begun: Arc<AtomicUsize>,
-}
-
-struct Steps(String);
-
-impl AuthenticationScheme for TwoSteps {
-    fn name(&self) -> &str {
-        "NTLM"
-    }
-
-    fn binds_to_connection(&self) -> bool {
-        true
-    }
-
-    fn begin(
-        &self,
-        _: &ProtectionSpace,
-        credential: Option<&Credential>,
-    ) -> Result<Box<dyn AuthenticationExchange>> {
-        self.begun.fetch_add(1, Ordering::SeqCst);
-        Ok(Box::new(Steps(credential.and_then(Credential::password).unwrap_or_default().to_owned())))
-    }
-}
-
-impl AuthenticationExchange for Steps {
-    fn respond(
-        &mut self,
-        challenge: Option<&str>,
-        request: &AuthenticatingRequest<'_>,
-    ) -> Result<AuthenticationStep> {
-        let message = match challenge {
-            None | Some("") => "NTLM one".to_owned(),
-            Some("refused") => return Ok(AuthenticationStep::GiveUp),
-            Some(nonce) => format!("NTLM {}-{nonce}", self.0),
-        };
-        Ok(AuthenticationStep::authorize(request, HeaderValue::try_from(message).expect("a value")))
-    }
-}
-
 fn asks(what: &str) -> Reply {
     Reply::status(401).header("WWW-Authenticate", what).body("who are you?")
-}
-
-/// Lets in who has the password and answers on the connection that it was asked on.
-fn by_connection(request: &Received) -> Reply {
-    match request.header("authorization") {
-        Some("NTLM one") => asks(&format!("NTLM nonce{}", request.connection)),
-        Some(answer) if answer == format!("NTLM secret-nonce{}", request.connection) => Reply::ok("welcome"),
-        Some(_) => asks("NTLM refused"),
-        None => asks("NTLM"),
-    }
 }
 
 fn connections(server: &Server) -> Vec<usize> {

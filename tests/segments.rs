@@ -8,7 +8,7 @@ use std::fs;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 use support::harness::{configuration, eventually, in_all_ways_at_once, over_both};
-use support::{At, Directory, Fault, Gate, Quirk, Received, Reply, Resource, Served, Server};
+use support::{At, Directory, Fault, Gate, Quirk, Random, Received, Reply, Resource, Served, Server};
 use urlsession::{
     Configuration, Delegate, DownloadRequest, DownloadTask, DownloadedFile, Error, ErrorKind, Response,
     ResumeData, RetryPolicy, Session, TaskEvent,
@@ -482,17 +482,6 @@ fn the_time_limit_is_that_of_the_whole() {
     assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
     assert!(error.to_string().contains("resource timeout"), "{error}");
     gate.open();
-}
-
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % bound
-    }
 }
 
 #[test]
